@@ -472,14 +472,10 @@ func (q *query) countCells(c *sqlite3.Conn, t *tally, dim dimension, lo, hi int6
 	if dim == byRoute && !slices.Contains(t.by, store.ByDay) && q.since == -forever && q.until == forever {
 		table, lo, hi = "rollup_total", 0, 1 // its keys have no period
 	}
-	n := 0
-	one := func(v []int64) error {
-		n++
-		key := cellKey(v[0])
-		lo = v[0] + 1
+	one := func(key cellKey, v []int64) {
 		period, id, kind := key.period(), key.id(), key.kind()
 		if allowed != nil && !allowed[id] || dim == bySender && q.senderDom != 0 && id != q.senderDom || !q.kinds(kind) {
-			return nil
+			return
 		}
 		f := fact{kind: kind, at: period * dim.period()}
 		switch dim {
@@ -491,38 +487,17 @@ func (q *query) countCells(c *sqlite3.Conn, t *tally, dim dimension, lo, hi int6
 			f.origin = id
 		}
 		t.add(t.cell(&f), kind, cell{v[1], v[2], v[3], v[4], v[5]})
-		return nil
 	}
-	sql := "SELECT columns(key, n, messages, pairs, nulls, retry) FROM (SELECT * FROM " + table + " WHERE key >= ? AND key < ? ORDER BY key LIMIT ?)"
-	if ids := sorted(allowed); allowed != nil {
-		first, err := c.Number("SELECT coalesce(min(key), 0) FROM " + table)
+	if allowed != nil {
+		from, to, err := periodsOf(c, table)
 		if err != nil {
 			return err
 		}
-		last, err := c.Number("SELECT coalesce(max(key), 0) FROM " + table)
-		if err != nil {
-			return err
-		}
-		lo, hi := max(lo, cellKey(first).period()), min(hi, cellKey(last).period()+1)
-		if (hi-lo)*int64(len(ids)) <= cellsSought {
-			for ; lo < hi; lo++ {
-				for _, id := range ids {
-					if err := c.Columns(6, one, sql, int64(newCellKey(lo, id, 0)), int64(newCellKey(lo, id+1, 0)), int64(sqlite3.Batch)); err != nil {
-						return err
-					}
-				}
-			}
-			return nil
+		if lo, hi := max(lo, from), min(hi, to); (hi-lo)*int64(len(allowed)) <= cellsSought {
+			return eachCell(c, table, lo, hi, sorted(allowed), one)
 		}
 	}
-	lo, hi = int64(newCellKey(lo, 0, 0)), int64(newCellKey(hi, 0, 0))
-	for {
-		read := n
-		err := c.Columns(6, one, sql, lo, hi, int64(sqlite3.Batch))
-		if err != nil || n-read < sqlite3.Batch {
-			return err
-		}
-	}
+	return eachCell(c, table, lo, hi, nil, one)
 }
 
 // cellsSought is how many cells are looked up one by one before the whole rollup is scanned
@@ -542,14 +517,14 @@ func (r *reader) countRows(q *query, c *sqlite3.Conn, t *tally) error {
 	if q.routes != nil || slices.ContainsFunc(t.by, byDestination) {
 		flag = flagFirstToDomain
 	}
-	spans, err := q.spans(c)
+	deliveries, failures, err := q.spans(c)
 	if err != nil {
 		return err
 	}
 	bySenderDomain, senderDomains := slices.Contains(t.by, store.BySenderDomain), make(map[int64]int64)
-	if delivered && t.routes && !q.selective() {
+	if delivered && (t.routes || len(t.by) == 0) && !q.selective() {
 		delivered = false
-		err := q.countDelivered(c, spans, flag, func(route, reply int64, n cell) {
+		err := q.countDelivered(c, deliveries, flag, func(route, reply int64, n cell) {
 			t.add(t.cell(&fact{route: route}), int64(known.of(reply).kind), n)
 		})
 		if err != nil {
@@ -632,7 +607,7 @@ func (r *reader) countRows(q *query, c *sqlite3.Conn, t *tally) error {
 	if delivered && !handover {
 		all := *q
 		all.Outcomes = nil // the table holds one outcome only
-		if err := all.scanColumns(c, spans, columns, "FROM delivery AS a WHERE "+all.where(), row); err != nil {
+		if err := all.scanColumns(c, deliveries, columns, "FROM delivery AS a WHERE "+all.where(), row); err != nil {
 			return err
 		}
 	}
@@ -644,20 +619,19 @@ func (r *reader) countRows(q *query, c *sqlite3.Conn, t *tally) error {
 		return err
 	}
 	waiting = *firsts
-	spans = append(spans, expiries)
 	columns = append(columns, "a.id")
 	if handover {
 		columns = append(columns, "a.client", "typeof(a.client) = 'text'")
 	}
 	from := "FROM failure AS a WHERE " + q.where()
-	if err := q.scanColumns(c, spans, columns, from, row); err != nil || !texted {
+	if err := q.scanColumns(c, failures, columns, from, row); err != nil || !texted {
 		return err
 	}
 	t.clients = make(map[int64]string)
 	return q.within(c, func(v []driver.Value) error {
 		t.clients[clientOf(sqlite3.TextHash(str(v[0])))] = str(v[0])
 		return nil
-	}, "SELECT DISTINCT a.client "+from+" AND typeof(a.client) = 'text' AND a.id BETWEEN ?3 AND ?4", spans)
+	}, "SELECT DISTINCT a.client "+from+" AND typeof(a.client) = 'text' AND a.id BETWEEN ?3 AND ?4", failures)
 }
 
 // clientOf returns a number for a client stored as text: a part of its hash.

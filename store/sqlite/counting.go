@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"iter"
 	"sync"
 
 	"bouncelog/bounce"
@@ -16,6 +17,7 @@ type counting struct {
 	replies *replyKinds
 	waiting *map[int64]bool // see firstsPending
 	parts   *[]*piece
+	secret  *secret
 	relays  *[]relayName
 }
 
@@ -34,7 +36,20 @@ func once[T any](k *counting, at **T, read func() (*T, error)) (*T, error) {
 }
 
 // routeEnds are the names of the recipient's domain and of the relay, by route; 0: none.
-type routeEnds struct{ domains, relays numbers }
+type routeEnds struct {
+	domains, relays numbers
+	// The routes to each domain are a list: first is the last route, by domain, and next the route
+	// before, by route; 0: none.
+	first, next numbers
+}
+
+// to yields the routes to a domain.
+func (e *routeEnds) to(domain int64) iter.Seq[int64] {
+	return func(yield func(int64) bool) {
+		for id := e.first.of(domain); id != 0 && yield(int64(id)); id = e.next.of(int64(id)) {
+		}
+	}
+}
 
 // routes reads the ends of all routes.
 func (k *counting) routes(c *sqlite3.Conn) (*routeEnds, error) {
@@ -44,6 +59,10 @@ func (k *counting) routes(c *sqlite3.Conn) (*routeEnds, error) {
 			return c.Columns(3, func(v []int64) error {
 				ends.domains.set(v[0], int32(v[1]))
 				ends.relays.set(v[0], int32(v[2]))
+				if 0 < v[1] && v[1] <= maxID { // a damaged database may hold any id
+					ends.next.set(v[0], ends.first.of(v[1]))
+					ends.first.set(v[1], int32(v[0]))
+				}
 				return nil
 			}, "SELECT columns(id, domain, host) FROM route WHERE id BETWEEN ? AND ?", lo, hi)
 		})
@@ -94,8 +113,9 @@ type replyKind struct {
 
 // replyKinds are the kinds of all replies, and the id of the null sender.
 type replyKinds struct {
-	list []replyKind // by id
-	null int64
+	list  []replyKind // by id
+	kinds map[int64]bool
+	null  int64
 }
 
 // of returns the kind of a reply. known is false for an id that does not exist, as in a damaged
@@ -113,9 +133,10 @@ func (k *counting) replyKinds(c *sqlite3.Conn) (*replyKinds, error) {
 		if err != nil {
 			return nil, err
 		}
-		all := &replyKinds{list: make([]replyKind, min(max(last, 0), maxID)+1)} // a damaged database may hold any id
+		all := &replyKinds{list: make([]replyKind, min(max(last, 0), maxID)+1), kinds: make(map[int64]bool)} // a damaged database may hold any id
 		err = batches(c, "reply", func(lo, hi int64) error {
 			return c.Columns(5, func(v []int64) error {
+				all.kinds[v[1]] = true
 				all.list[v[0]] = replyKind{int32(v[1]), int32(v[2]), true, outcomeOf(v[1]) == bounce.Soft && v[3] >= 500, v[4] != 0}
 				return nil
 			}, "SELECT columns(id, kind, origin, coalesce(code, 0), coalesce(disposal, '') = '"+string(bounce.Discarded)+"') FROM reply WHERE id BETWEEN ? AND ?", lo, min(hi, int64(len(all.list)-1)))
@@ -125,6 +146,18 @@ func (k *counting) replyKinds(c *sqlite3.Conn) (*replyKinds, error) {
 		}
 		return all, err
 	})
+}
+
+// finder returns a finder. Its secret is read once.
+func (k *counting) finder(c *sqlite3.Conn) (*finder, error) {
+	s, err := once(k, &k.secret, func() (*secret, error) {
+		s, _, err := readSecret(c)
+		return &s, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &finder{c: c, secret: *s, domains: make(map[string]int64)}, nil
 }
 
 // firstsPending returns the first attempts of pending pairs.
@@ -138,10 +171,15 @@ func (k *counting) firstsPending(c *sqlite3.Conn) (*map[int64]bool, error) {
 	})
 }
 
-// pieces returns the result of readPieces, which callers must not change.
+// pieces returns the pieces of all rows, the expiries first. Callers must not change them.
 func (k *counting) pieces(c *sqlite3.Conn) ([]*piece, error) {
 	all, err := once(k, &k.parts, func() (*[]*piece, error) {
-		all, err := readPieces(c)
+		all, err := readExpiries(c)
+		if err != nil {
+			return nil, err
+		}
+		others, err := readPieces(c)
+		all = append(all, others...)
 		return &all, err
 	})
 	if err != nil {

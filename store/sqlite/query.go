@@ -37,6 +37,9 @@ type query struct {
 	originals  []int64 // attempts with the original recipient; nil: any
 
 	anyone bool // the caller filters by recipient
+
+	counting *counting
+	held     *heldDays // see narrow; nil: not known
 }
 
 const forever = 1 << 40 // past the year 36000
@@ -44,7 +47,7 @@ const forever = 1 << 40 // past the year 36000
 // query translates a filter to ids of the tables.
 func (k *counting) query(c *sqlite3.Conn, f store.Filter) (*query, error) {
 	f.Relay = strings.TrimPrefix(f.Relay, ".")
-	q := &query{Filter: f, until: forever, since: -forever}
+	q := &query{Filter: f, until: forever, since: -forever, counting: k}
 	if !f.Since.IsZero() {
 		q.since = ceilSecond(f.Since)
 	}
@@ -52,7 +55,7 @@ func (k *counting) query(c *sqlite3.Conn, f store.Filter) (*query, error) {
 		q.until = ceilSecond(f.Until)
 	}
 	var err error
-	if q.domains, q.senderDom, err = namesAsked(c, f); err != nil {
+	if q.domains, q.senderDom, err = k.namesAsked(c, f); err != nil {
 		return nil, err
 	}
 	anywhere := len(f.RecipientDomains()) == 0
@@ -80,6 +83,16 @@ func (k *counting) query(c *sqlite3.Conn, f store.Filter) (*query, error) {
 	q.kinds = func(kind int64) bool {
 		return (len(f.Outcomes) == 0 || slices.Contains(f.Outcomes, outcomeOf(kind))) &&
 			(len(f.Reasons) == 0 || slices.Contains(f.Reasons, reasonOf(kind)))
+	}
+	if len(f.Reasons) > 0 && !q.nothing {
+		replies, err := k.replyKinds(c)
+		if err != nil {
+			return nil, err
+		}
+		q.nothing = true
+		for kind := range replies.kinds {
+			q.nothing = q.nothing && !q.kinds(kind)
+		}
 	}
 	if len(f.Senders) > 0 {
 		if q.senders, err = findRecipients(c, f.Senders); err != nil {
@@ -130,12 +143,12 @@ func (k *counting) query(c *sqlite3.Conn, f store.Filter) (*query, error) {
 
 // namesAsked returns the ids of the recipients' domains in f that are stored, and of the sender's
 // domain; 0: not stored.
-func namesAsked(c *sqlite3.Conn, f store.Filter) (domains []int64, sender int64, err error) {
+func (k *counting) namesAsked(c *sqlite3.Conn, f store.Filter) (domains []int64, sender int64, err error) {
 	asked := f.RecipientDomains()
 	if len(asked) == 0 && f.SenderDomain == "" {
 		return nil, 0, nil
 	}
-	find, err := newFinder(c)
+	find, err := k.finder(c)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -162,10 +175,7 @@ func (k *counting) routesOf(c *sqlite3.Conn, q *query) (map[int64]bool, error) {
 	if err != nil {
 		return nil, err
 	}
-	var domains, relays idSet
-	for _, id := range q.domains {
-		domains.add(id)
-	}
+	var relays idSet
 	if q.Relay != "" {
 		if err := k.relaysBelow(c, q.Relay, &relays); err != nil {
 			return nil, err
@@ -178,7 +188,7 @@ func (k *counting) routesOf(c *sqlite3.Conn, q *query) (map[int64]bool, error) {
 				return nil, err
 			}
 		}
-		find, err := newFinder(c)
+		find, err := k.finder(c)
 		if err != nil {
 			return nil, err
 		}
@@ -200,11 +210,23 @@ func (k *counting) routesOf(c *sqlite3.Conn, q *query) (map[int64]bool, error) {
 		}
 	}
 	found := make(map[int64]bool)
-	for id, domain := range ends.domains {
-		if (len(q.domains) == 0 || domains.has(int64(domain))) && (q.Relay == "" || relays.has(int64(ends.relays[id]))) && (q.RelayIP == "" || hosts.has(int64(id))) {
-			if relay := int64(ends.relays[id]); q.To == nil || to.has(relay) || relay == 0 && unreached.has(int64(domain)) {
-				found[int64(id)] = true
-			}
+	one := func(id int64) {
+		relay := int64(ends.relays.of(id))
+		if q.Relay != "" && !relays.has(relay) || q.RelayIP != "" && !hosts.has(id) {
+			return
+		}
+		if q.To == nil || to.has(relay) || relay == 0 && unreached.has(int64(ends.domains.of(id))) {
+			found[id] = true
+		}
+	}
+	for _, domain := range q.domains {
+		for id := range ends.to(domain) {
+			one(id)
+		}
+	}
+	if len(q.domains) == 0 {
+		for id := range ends.domains {
+			one(int64(id))
 		}
 	}
 	return found, nil
@@ -246,17 +268,37 @@ func (q *query) selective() bool {
 // few is the number of ids up to which a statement lists them.
 const few = 500
 
-// spans returns the ranges of ids that may hold matching rows, according to the times and filters
-// of the chunks. Rows that are not in a chunk yet are included.
-func (q *query) spans(c *sqlite3.Conn) ([]span, error) {
-	if q.since == -forever && q.until == forever && (len(q.recipients) == 0 || len(q.recipients) > few) && q.queue == nil && q.message == 0 {
-		return []span{{0, math.MaxInt64}}, nil
+// spans returns the ranges of ids of delivery and of failure that may hold matching rows, according
+// to the times and filters of the chunks. Rows that are not in a chunk yet are included.
+func (q *query) spans(c *sqlite3.Conn) (delivered, failed []span, err error) {
+	filtered := q.queue != nil || q.message != 0 || 0 < len(q.recipients) && len(q.recipients) <= few
+	if !filtered {
+		if err := q.narrow(c); err != nil {
+			return nil, nil, err
+		}
 	}
-	type run struct {
-		span
-		in bool
+	if q.since == -forever && q.until == forever && !filtered && q.held == nil {
+		return []span{{0, math.MaxInt64}}, []span{{expiries.lo, math.MaxInt64}}, nil
 	}
-	var runs []run
+	all, err := q.counting.pieces(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	if filtered {
+		filters, err := q.filtered(c)
+		delivered = joined(all, func(p *piece) bool { return filters[p.lo] })
+		return delivered, append([]span{expiries}, delivered...), err
+	}
+	of := func(delivered bool) []span {
+		x := selection{delivered: delivered, times: q.times(delivered)}
+		return joined(all, x.reads)
+	}
+	return of(true), of(false), nil
+}
+
+// filtered returns the first ids of the chunks that may hold a row for the message or the
+// recipients of the query, according to their filters.
+func (q *query) filtered(c *sqlite3.Conn) (map[int64]bool, error) {
 	var keys [][]uint64 // a chunk must hold one key of each list
 	if n := len(q.recipients); 0 < n && n <= few {
 		var any []uint64
@@ -271,49 +313,36 @@ func (q *query) spans(c *sqlite3.Conn) ([]span, error) {
 	if q.message != 0 {
 		keys = append(keys, []uint64{messageHashKey(q.message)})
 	}
-	var err error
-	if keys == nil {
-		err = c.Columns(3, func(v []int64) error {
-			runs = append(runs, run{span{v[0], v[1]}, v[2] != 0})
-			return nil
-		}, "SELECT columns(id, last, since < ? AND until >= ?) FROM chunk INDEXED BY chunk_time", q.until, q.since)
-	} else {
-		err = c.Each(func(row []driver.Value) error {
-			filter, _ := row[3].([]byte)
-			in := num(row[2]) != 0
-			for _, any := range keys {
-				in = in && slices.ContainsFunc(any, func(key uint64) bool { return mayHold(filter, key) })
+	in := make(map[int64]bool)
+	return in, c.Each(func(row []driver.Value) error {
+		filter, _ := row[1].([]byte)
+		for _, any := range keys {
+			if !slices.ContainsFunc(any, func(key uint64) bool { return mayHold(filter, key) }) {
+				return nil
 			}
-			runs = append(runs, run{span{num(row[0]), num(row[1])}, in})
-			return nil
-		}, "SELECT id, last, since < ?1 AND until >= ?2, iif(since < ?1 AND until >= ?2, bits, NULL) FROM chunk", q.until, q.since)
-	}
-	slices.SortFunc(runs, func(a, b run) int { return cmp.Compare(a.lo, b.lo) })
-	if err != nil {
-		return nil, err
-	}
-	var spans []span
-	ends := make(map[int64]int64) // last id in a chunk, by source
-	for i, r := range runs {
-		source := attemptID(r.lo).source()
-		ends[source] = r.hi
-		if !r.in {
-			continue
 		}
-		if i+1 < len(runs) && attemptID(runs[i+1].lo).source() == source {
-			r.hi = runs[i+1].lo - 1 // there is no row between them
-		}
-		spans = append(spans, r.span)
-	}
-	err = c.Each(func(row []driver.Value) error {
-		num := row[0].(int64)
-		rest := attemptsOf(num)
-		rest.lo = max(rest.lo, ends[num]+1)
-		spans = append(spans, rest)
+		in[num(row[0])] = true
 		return nil
-	}, "SELECT id FROM source")
+	}, "SELECT id, bits FROM chunk WHERE since < ?1 AND until >= ?2", q.until, q.since)
+}
+
+// joined returns the spans of the expiries and chunks that in selects, and those of all rows in no chunk yet.
+// Spans with no row between them are joined, since each span runs a statement.
+func joined(all []*piece, in func(*piece) bool) []span {
+	var spans []span
+	for i, p := range all { // expiries and chunks in the order of their rows, then the others
+		s := p.span
+		if !p.open() {
+			if !in(p) {
+				continue
+			}
+			if next := i + 1; next < len(all) && all[next].source() == p.source() {
+				s.hi = all[next].lo - 1
+			}
+		}
+		spans = append(spans, s)
+	}
 	slices.SortFunc(spans, func(a, b span) int { return cmp.Compare(a.lo, b.lo) })
-	// Merge adjacent spans.
 	out := spans[:0]
 	for _, s := range spans {
 		if n := len(out); n > 0 && out[n-1].hi+1 >= s.lo {
@@ -322,18 +351,104 @@ func (q *query) spans(c *sqlite3.Conn) ([]span, error) {
 		}
 		out = append(out, s)
 	}
-	return out, err
+	return out
 }
+
+// heldDays are the days, as sorted spans of time, on which the tables hold attempts to the routes
+// of a query.
+type heldDays struct{ delivered, failed []span }
+
+// narrow looks up the days on which there are attempts to the routes of the query, unless that
+// takes longer than to read the rows. Most domains get mail on few days: to find that there was no
+// delivery to a domain took 0.4 s among 8.9 million deliveries, and takes 1 ms.
+func (q *query) narrow(c *sqlite3.Conn) error {
+	if q.held != nil || q.routes == nil || q.selective() {
+		return nil
+	}
+	all, err := q.counting.pieces(c)
+	if err != nil {
+		return err
+	}
+	lo, hi, err := periodsOf(c, "rollup_route")
+	lo, hi = max(lo, q.since/day), min(hi, q.until/day+1)
+	if err != nil || (hi-lo)*int64(len(q.routes)) > int64(during(all, span{q.since, q.until})) {
+		return err
+	}
+	delivered, failed := make(map[int64]bool), make(map[int64]bool)
+	err = eachCell(c, "rollup_route", lo, hi, sorted(q.routes), func(key cellKey, _ []int64) {
+		switch kind := key.kind(); {
+		case !q.kinds(kind):
+		case outcomeOf(kind) == bounce.Delivered:
+			delivered[key.period()] = true
+		default:
+			failed[key.period()] = true
+		}
+	})
+	times := func(days map[int64]bool) (list []span) {
+		for _, n := range sorted(days) {
+			if at := len(list) - 1; at >= 0 && list[at].hi == n*day {
+				list[at].hi += day
+				continue
+			}
+			list = append(list, span{n * day, (n + 1) * day})
+		}
+		return list
+	}
+	q.held = &heldDays{times(delivered), times(failed)}
+	return err
+}
+
+// times returns the spans of time in which a table may hold matching rows.
+func (q *query) times(delivered bool) []span {
+	switch {
+	case q.held == nil:
+		return []span{{q.since, q.until}}
+	case delivered:
+		return cutTo(q.held.delivered, span{q.since, q.until})
+	}
+	return cutTo(q.held.failed, span{q.since, q.until})
+}
+
+// cutTo returns the parts of sorted spans that lie in another span.
+func cutTo(spans []span, whole span) (out []span) {
+	for _, s := range spans {
+		if s.lo, s.hi = max(s.lo, whole.lo), min(s.hi, whole.hi); s.lo < s.hi {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// A selection is a statement that reads one table in a span of ids.
+type selection struct {
+	sql       string
+	delivered bool // the table is delivery
+	stmt      *sqlite3.Stmt
+	times     []span // of matching rows
+}
+
+// reads reports whether a piece may hold matching rows of the table.
+func (x *selection) reads(p *piece) bool { return !(x.delivered && p.expiries()) && p.within(x.times) }
 
 // inTime returns the pieces that may hold matching rows, sorted by time, or from the last if last
 // is true. Pieces without stored times come first.
-func (q *query) inTime(all []*piece, last bool) []*piece {
-	list := []*piece{{expiries, store.Piece{Since: -forever, Until: forever}}}
+func (q *query) inTime(c *sqlite3.Conn, last bool) ([]*piece, error) {
+	all, err := q.counting.pieces(c)
+	if err == nil {
+		err = q.narrow(c)
+	}
+	if err != nil {
+		return nil, err
+	}
+	var list []*piece
+	deliveries, failures := selection{delivered: true, times: q.times(true)}, selection{times: q.times(false)}
+	delivered, failed := q.wants()
 	for _, p := range all {
-		if tail := *p; p.hi == attemptsOf(attemptID(p.lo).source()).hi {
+		if p.open() {
+			tail := *p
 			tail.Since, tail.Until = -forever, forever
 			list = append(list, &tail)
-		} else if p.Since < q.until && p.Until >= q.since {
+		} else if delivered && deliveries.reads(p) || failed && failures.reads(p) {
 			list = append(list, p)
 		}
 	}
@@ -342,7 +457,7 @@ func (q *query) inTime(all []*piece, last bool) []*piece {
 	} else {
 		slices.SortFunc(list, func(a, b *piece) int { return cmp.Compare(a.Since, b.Since) })
 	}
-	return list
+	return list, nil
 }
 
 // in returns the condition that a column is one of some ids.

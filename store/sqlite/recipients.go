@@ -20,16 +20,11 @@ import (
 // these ids.
 func (q *query) failures(c *sqlite3.Conn, replies []int64) (string, error) {
 	where := q.where() + " AND " + in("a.reply", replies)
-	spans, err := q.spans(c)
+	_, spans, err := q.spans(c)
 	if err != nil || len(spans) > 20 {
 		return where, err
 	}
-	// Expiries have negative ids.
-	within := "a.id < 0"
-	for _, s := range spans {
-		within += fmt.Sprintf(" OR a.id BETWEEN %d AND %d", s.lo, s.hi)
-	}
-	return where + " AND (" + within + ")", nil
+	return where + inSpans(spans), nil
 }
 
 // Recipients yields the recipients with permanent failures.

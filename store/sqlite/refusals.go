@@ -82,11 +82,10 @@ func (r *reader) refusals(ctx context.Context, f store.Filter, yield func(*store
 			q.Outcomes, q.Reasons = nil, nil // the table holds only these
 		}
 	}
-	spans, err := q.spans(c.Conn)
+	_, spans, err := q.spans(c.Conn)
 	if err != nil {
 		return err
 	}
-	spans = append(spans, expiries)
 	row := []string{"a.id", layoutSQL("a.at << $ID_BITS | a.reply"), "a.queue", layoutSQL("a.recipient << $ID_BITS | coalesce(a.sender, 0)"), layoutSQL("coalesce(a.before, 0) << $ID_BITS | a.route"), original}
 	from := " FROM " + table + " AS a WHERE " + q.where()
 	scan := func(v []int64) refusalRow {
@@ -104,11 +103,13 @@ func (r *reader) refusals(ctx context.Context, f store.Filter, yield func(*store
 		}
 		return r.yieldRefusals(ctx, c, t, rows, yield)
 	}
-	n, err := c.Number("SELECT count(*) FROM (SELECT 1 FROM "+table+" LIMIT ?)", refusalsSorted+1)
-	if err != nil {
-		return err
+	some, n := q.Own || q.since != -forever, int64(0) // then most rows of the table are not selected
+	if !some {
+		if n, err = c.Number("SELECT count(*) FROM (SELECT 1 FROM "+table+" LIMIT ?)", refusalsSorted+1); err != nil {
+			return err
+		}
 	}
-	if n <= refusalsSorted || q.Own || q.since != -forever { // with Own or a start time, most rows are not selected
+	if some || n <= refusalsSorted {
 		rows, err := r.refusalRows(c, q, spans, n, wanted, row, from, scan)
 		if err == nil {
 			return r.yieldInParts(ctx, c, t, rows, yield)
@@ -170,8 +171,8 @@ func faultRows(c *sqlite3.Conn, q *query, spans []span, wanted *idSet, row []str
 // errMany reports that there are more than refusalsSorted rows.
 var errMany = errors.New("too many rows to be put in order at once")
 
-// refusalRows reads the selected rows, half of the table on each of two connections. n is about the
-// number of rows of the table. If more than refusalsSorted are selected it returns errMany.
+// refusalRows reads the selected rows, half of the table on each of two connections. n is the number
+// of rows of the table; 0: not known. If more than refusalsSorted are selected it returns errMany.
 func (r *reader) refusalRows(c turn, q *query, spans []span, n int64, wanted *idSet, row []string, from string, scan func([]int64) refusalRow) (runs, error) {
 	all, err := r.counting.pieces(c.Conn)
 	if err != nil {
@@ -212,12 +213,9 @@ func clipSpans(spans []span, in span) (out []span) {
 // merged.
 const runsAtMost = 4
 
-// refusalRuns reads rows. n is the estimated number without a filter by recipient. It returns
+// refusalRuns reads rows, about n of them; 0: not known. It returns
 // errMany once left, which all callers share, is used up.
 func refusalRuns(c *sqlite3.Conn, q *query, spans []span, n int64, left *atomic.Int64, wanted *idSet, row []string, from string, scan func([]int64) refusalRow) (runs, error) {
-	if q.Own {
-		n /= 8
-	}
 	rows := make([]refusalRow, 0, n)
 	var ends []int // ends of sorted runs: the rows of a log are mostly in order
 	err := q.scanColumns(c, spans, row, from, func(v []int64) error {

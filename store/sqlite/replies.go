@@ -25,7 +25,7 @@ func (r *reader) replies(c *sqlite3.Conn, f store.Filter) ([]store.Reply, error)
 	if err != nil || q.nothing {
 		return nil, err
 	}
-	spans, err := q.spans(c)
+	_, spans, err := q.spans(c)
 	if err != nil {
 		return nil, err
 	}
@@ -34,7 +34,7 @@ func (r *reader) replies(c *sqlite3.Conn, f store.Filter) ([]store.Reply, error)
 		return nil, err
 	}
 	counts := make([]int64, min(max(last, 0), maxID)+1)
-	err = q.scanColumns(c, append(spans, expiries), []string{"a.reply"}, "FROM failure AS a WHERE "+q.where(), func(v []int64) error {
+	err = q.scanColumns(c, spans, []string{"a.reply"}, "FROM failure AS a WHERE "+q.where(), func(v []int64) error {
 		if 0 <= v[0] && v[0] < int64(len(counts)) {
 			counts[v[0]]++
 		}

@@ -2,10 +2,12 @@ package sqlite
 
 import (
 	"cmp"
+	"database/sql/driver"
 	"fmt"
 	"slices"
 
 	"bouncelog/bounce"
+	"bouncelog/internal/sqlite3"
 )
 
 // The rollups count attempts by kind and by one of: day and route, day and sender's domain, hour
@@ -156,3 +158,47 @@ const (
 	byOrigin dimension = "origin"
 	byRows   dimension = ""
 )
+
+// periodsOf returns the periods of a rollup: the first one, and the one after the last.
+func periodsOf(c *sqlite3.Conn, table string) (lo, hi int64, err error) {
+	first, err := c.Number("SELECT coalesce(min(key), 0) FROM " + table)
+	if err != nil {
+		return 0, 0, err
+	}
+	last, err := c.Number("SELECT coalesce(max(key), 0) FROM " + table)
+	return cellKey(first).period(), cellKey(last).period() + 1, err
+}
+
+// eachCell calls fn with the cells of a rollup from period lo to before hi: those with some ids,
+// which it looks up one by one, or all if ids is nil.
+func eachCell(c *sqlite3.Conn, table string, lo, hi int64, ids []int64, fn func(key cellKey, v []int64)) error {
+	s, err := c.Prepare("SELECT columns(key, n, messages, pairs, nulls, retry) FROM (SELECT * FROM " + table + " WHERE key >= ? AND key < ? ORDER BY key LIMIT ?)")
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	between := func(from, to cellKey) error {
+		for {
+			n, err := s.Columns(6, func(v []int64, _ driver.Value) error {
+				from = cellKey(v[0])
+				fn(from, v)
+				return nil
+			}, int64(from), int64(to), sqlite3.Batch)
+			if err != nil || n < sqlite3.Batch {
+				return err
+			}
+			from++
+		}
+	}
+	if ids == nil {
+		return between(newCellKey(lo, 0, 0), newCellKey(hi, 0, 0))
+	}
+	for ; lo < hi; lo++ {
+		for _, id := range ids {
+			if err := between(newCellKey(lo, id, 0), newCellKey(lo, id+1, 0)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -65,12 +65,15 @@ func (q *query) tables() (names []string) {
 
 // narrowEnds reads all rows that may match.
 func (q *query) narrowEnds(c *sqlite3.Conn, s *ends) error {
-	spans, err := q.spans(c)
+	deliveries, failures, err := q.spans(c)
 	if err != nil {
 		return err
 	}
-	spans = append(spans, expiries)
 	for _, table := range q.tables() {
+		spans := failures
+		if table == "delivery" {
+			spans = deliveries
+		}
 		if err := q.within(c, s.note, fmt.Sprintf(endsOf, table, q.where()), spans); err != nil {
 			return err
 		}
@@ -81,23 +84,33 @@ func (q *query) narrowEnds(c *sqlite3.Conn, s *ends) error {
 // end notes the ends of some matching rows, including the first or the last one, and reports
 // whether there are any. It reads the pieces in the order of time, until no further one can hold
 // the first or last row.
-func (q *query) end(c *sqlite3.Conn, all []*piece, last bool, s *ends) (any bool, err error) {
-	var statements []*sqlite3.Stmt
+func (q *query) end(c *sqlite3.Conn, last bool, s *ends) (any bool, err error) {
+	var tables []selection
 	for _, table := range q.tables() {
 		statement, err := c.Prepare(fmt.Sprintf(endsOf, table, q.where()))
 		if err != nil {
 			return false, err
 		}
 		defer statement.Close()
-		statements = append(statements, statement)
+		tables = append(tables, selection{delivered: table == "delivery", stmt: statement})
+	}
+	all, err := q.inTime(c, last)
+	if err != nil {
+		return false, err
+	}
+	for i := range tables {
+		tables[i].times = q.times(tables[i].delivered)
 	}
 	var found ends
-	for _, p := range q.inTime(all, last) {
+	for _, p := range all {
 		if found.any && (last && found.hi >= p.Until || !last && found.lo <= p.Since) {
 			break
 		}
-		for _, statement := range statements {
-			if err := statement.Each(found.note, q.since, q.until, p.lo, p.hi); err != nil {
+		for _, x := range tables {
+			if !x.reads(p) {
+				continue
+			}
+			if err := x.stmt.Each(found.note, q.since, q.until, p.lo, p.hi); err != nil {
 				return false, err
 			}
 		}
@@ -111,17 +124,13 @@ func (q *query) end(c *sqlite3.Conn, all []*piece, last bool, s *ends) (any bool
 // ends finds the first and the last period in a rollup, if one can answer, and in these periods the
 // first and the last row.
 func (r *reader) ends(q *query, c *sqlite3.Conn, s *ends) error {
-	all, err := r.counting.pieces(c)
-	if err != nil {
-		return err
-	}
 	dim := q.dimension()
 	// For all rows, and for up to an hour, no rollup is needed: the pieces tell their times.
 	if dim == byRows || q.until-q.since <= hour || len(q.Outcomes) == 0 && len(q.Reasons) == 0 && q.routes == nil && q.senderDom == 0 && q.senders == nil && q.origins == nil {
-		if any, err := q.end(c, all, false, s); err != nil || !any {
+		if any, err := q.end(c, false, s); err != nil || !any {
 			return err
 		}
-		_, err := q.end(c, all, true, s)
+		_, err := q.end(c, true, s)
 		return err
 	}
 	by := store.ByHour
@@ -145,7 +154,7 @@ func (r *reader) ends(q *query, c *sqlite3.Conn, s *ends) error {
 		for _, n := range list {
 			part := *q
 			part.since, part.until = max(q.since, n*dim.period()), min(q.until, (n+1)*dim.period())
-			if any, err := part.end(c, all, last, s); err != nil {
+			if any, err := part.end(c, last, s); err != nil {
 				return err
 			} else if any {
 				break

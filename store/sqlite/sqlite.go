@@ -15,7 +15,7 @@
 //	values:  layout errors hash values sets pseudonym prepare
 //	tables:  tables chunk rollup record dictionary address dictionaries
 //	writing: ledger writer append
-//	reading: finder pieces counting query reader attempts count span refusals delivered replies
+//	reading: finder pieces counting query reader count span attempts refusals delivered replies
 //	         recipients queue coverage export
 //	file:    files locks sqlite wal readers backup write open usersql describe check rejudge prune
 //	         restore

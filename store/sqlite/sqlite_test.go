@@ -399,7 +399,7 @@ func TestSpans(t *testing.T) {
 	n := len(b.Attempts)
 	q, err := new(counting).query(c, store.Filter{Since: b.Attempts[n/4].Time, Until: b.Attempts[3*n/4].Time})
 	must(t, err)
-	spans, err := q.spans(c)
+	spans, _, err := q.spans(c)
 	must(t, err)
 	if all, err := c.Number("SELECT count(*) FROM chunk"); err != nil || all < 10 || len(spans) > 2 {
 		t.Errorf("%d spans of %d chunks; %v", len(spans), all, err)

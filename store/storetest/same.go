@@ -221,6 +221,20 @@ func attempts(t testing.TB, r store.Reader, f store.Filter, p store.Page) []stor
 
 func sameAttempts(t testing.TB, want, got store.Reader, f store.Filter) {
 	t.Helper()
+	for _, newest := range []bool{false, true} { // an engine may find a single time in another way
+		p := store.Page{Limit: 1, Newest: newest, Times: true}
+		var times [2][]time.Time
+		for i, r := range [...]store.Reader{want, got} {
+			for a, err := range r.Attempts(t.Context(), f, p) {
+				must(t, err)
+				times[i] = append(times[i], a.Time)
+			}
+		}
+		if d := diff(times[0], times[1]); d != "" {
+			t.Fatalf("time of one attempt, newest %v, of %+v (-want +got):\n%s", newest, f, d)
+		}
+	}
+	t.Helper()
 	sameResponses(t, want, got, f)
 	all := attempts(t, want, f, store.Page{})
 	if d := diff(all, attempts(t, got, f, store.Page{})); d != "" {
