@@ -16,6 +16,7 @@ type Filter struct {
 	Domains      []string  // as well as Domain: of the recipient, any of them
 	SenderDomain string
 	Senders      []string     // envelope senders, any of them; case does not matter
+	Logins       []string     // that handed in the message, any of them; only failed attempts have one
 	Relay        string       // suffix of the relay's host name, at a label
 	RelayIP      string       // of the relay
 	To           *Destination // nil: any
@@ -71,7 +72,7 @@ func (f *Filter) RecipientDomains() []string {
 // OfMessages reports whether f selects only by properties of a whole message: the time, the logging
 // host, the MTA and the queue id.
 func (f Filter) OfMessages() bool {
-	return f.Domain == "" && len(f.Domains) == 0 && f.SenderDomain == "" && len(f.Senders) == 0 && f.Relay == "" && f.RelayIP == "" && f.To == nil && len(f.Outcomes) == 0 && len(f.Reasons) == 0 &&
+	return f.Domain == "" && len(f.Domains) == 0 && f.SenderDomain == "" && len(f.Senders) == 0 && len(f.Logins) == 0 && f.Relay == "" && f.RelayIP == "" && f.To == nil && len(f.Outcomes) == 0 && len(f.Reasons) == 0 &&
 		len(f.Recipients) == 0 && f.MessageID == "" && f.Original == ""
 }
 

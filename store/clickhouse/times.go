@@ -53,7 +53,7 @@ func timeOf(s store.Span, last bool, err error) iter.Seq2[*store.Attempt, error]
 func (t *deliveryTimes) span(ctx context.Context, r *reader, f store.Filter) (s store.Span, known bool, err error) {
 	to := deliveriesTo{f.Domain, f.Host, f.MTA}
 	if f.Domain == "" || f.Since.IsZero() || f.Until.IsZero() || !slices.Equal(f.Outcomes, []bounce.Outcome{bounce.Delivered}) ||
-		f.SenderDomain != "" || len(f.Senders) > 0 || f.Relay != "" || f.RelayIP != "" || f.To != nil || len(f.Reasons) > 0 || len(f.Recipients) > 0 || f.QueueID != "" || f.MessageID != "" || f.Original != "" {
+		f.SenderDomain != "" || len(f.Senders) > 0 || len(f.Logins) > 0 || f.Relay != "" || f.RelayIP != "" || f.To != nil || len(f.Reasons) > 0 || len(f.Recipients) > 0 || f.QueueID != "" || f.MessageID != "" || f.Original != "" {
 		return s, false, nil
 	}
 	since, until := ceil(f.Since), ceil(f.Until)

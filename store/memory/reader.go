@@ -116,6 +116,7 @@ func (e *event) matches(f *store.Filter) bool {
 		(f.Domain == "" && len(f.Domains) == 0 || slices.ContainsFunc(f.RecipientDomains(), func(name string) bool { return e.RecipientDomain == ascii.Lower(name) })) &&
 		(f.SenderDomain == "" || e.SenderKnown && e.SenderDomain == ascii.Lower(f.SenderDomain)) &&
 		(len(f.Senders) == 0 || e.SenderKnown && slices.ContainsFunc(f.Senders, func(a string) bool { return ascii.Lower(e.Sender) == ascii.Lower(a) })) &&
+		(len(f.Logins) == 0 || (e.Outcome == bounce.Soft || e.Outcome == bounce.Hard) && slices.Contains(f.Logins, e.SASLUser)) &&
 		(f.Relay == "" || store.AtRelay(e.RelayHost, f.Relay)) && (f.RelayIP == "" || e.RelayIP == f.RelayIP) &&
 		(f.To == nil || e.goesTo(f.To)) &&
 		(f.Host == "" || e.Host == f.Host) && (f.MTA == "" || e.MTA == f.MTA) &&

@@ -353,7 +353,7 @@ const nullSender = "<>"
 
 // dimension selects the rollup that can answer the query, or the rows.
 func (q *query) dimension(by ...store.Dimension) dimension {
-	if q.selective() || len(q.senders) > 0 {
+	if q.selective() || len(q.senders) > 0 || len(q.logins) > 0 {
 		return byRows
 	}
 	route, sender, origin, hourly := q.routes != nil, q.senderDom != 0, q.origins != nil, false

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"cmp"
 	"database/sql/driver"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -28,6 +29,7 @@ type query struct {
 	senderDom  int64
 	inDomain   []int64        // the senders of senderDom, if they are few and were looked up
 	senders    []int64        // nil: any
+	logins     []int64        // nil: any
 	routes     map[int64]bool // nil: any
 	kinds      func(kind int64) bool
 	origins    map[int64]bool
@@ -47,6 +49,11 @@ const forever = 1 << 40 // past the year 36000
 // query translates a filter to ids of the tables.
 func (k *counting) query(c *sqlite3.Conn, f store.Filter) (*query, error) {
 	f.Relay = strings.TrimPrefix(f.Relay, ".")
+	none := false
+	if len(f.Logins) > 0 {
+		only, ok := failedOnly(f)
+		f, none = only, !ok
+	}
 	q := &query{Filter: f, until: forever, since: -forever, counting: k}
 	if !f.Since.IsZero() {
 		q.since = ceilSecond(f.Since)
@@ -59,7 +66,7 @@ func (k *counting) query(c *sqlite3.Conn, f store.Filter) (*query, error) {
 		return nil, err
 	}
 	anywhere := len(f.RecipientDomains()) == 0
-	q.nothing = !anywhere && len(q.domains) == 0 || f.SenderDomain != "" && q.senderDom == 0
+	q.nothing = none || !anywhere && len(q.domains) == 0 || f.SenderDomain != "" && q.senderDom == 0
 	set := func(sql string, args ...any) (map[int64]bool, error) {
 		m := make(map[int64]bool)
 		err := c.Each(func(row []driver.Value) error {
@@ -99,6 +106,17 @@ func (k *counting) query(c *sqlite3.Conn, f store.Filter) (*query, error) {
 			return nil, err
 		}
 		q.nothing = q.nothing || len(q.senders) == 0
+	}
+	if len(f.Logins) > 0 {
+		list, err := json.Marshal(f.Logins)
+		if err != nil {
+			return nil, err
+		}
+		logins, err := set("SELECT l.id FROM login AS l WHERE l.user IN (SELECT value FROM json_each(?))", string(list))
+		if err != nil {
+			return nil, err
+		}
+		q.logins = sorted(logins)
 	}
 	if len(f.Recipients) > 0 {
 		if q.recipients, err = findRecipients(c, f.Recipients); err != nil {
@@ -553,6 +571,9 @@ func (q *query) where() string {
 	if len(q.senders) > 0 {
 		cond = append(cond, in("a.sender", q.senders))
 	}
+	if len(q.logins) > 0 {
+		cond = append(cond, in("a.client", q.logins))
+	}
 	if len(q.inDomain) > 0 {
 		cond = append(cond, in("a.sender", q.inDomain))
 	} else if q.senderDom != 0 {
@@ -680,7 +701,7 @@ var errEnough = errors.New("enough")
 // faults returns the table to read recipients' failures from: the narrow one if it has all the rows
 // and columns needed.
 func (q *query) faults() string {
-	if covers(store.Faults, q.Reasons) && q.routes == nil && q.senderDom == 0 && q.senders == nil && q.queue == nil && q.message == 0 && q.originals == nil {
+	if covers(store.Faults, q.Reasons) && q.routes == nil && q.senderDom == 0 && q.senders == nil && q.logins == nil && q.queue == nil && q.message == 0 && q.originals == nil {
 		return "fault"
 	}
 	return "failure"

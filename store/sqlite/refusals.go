@@ -76,7 +76,7 @@ func (r *reader) refusals(ctx context.Context, f store.Filter, yield func(*store
 		}
 	}
 	table, original := "failure", originalDomain
-	if covers(store.Suspect, f.Reasons) {
+	if covers(store.Suspect, f.Reasons) && q.logins == nil {
 		table, original = "refusal", "a.original"
 		if len(f.Reasons) == len(store.Suspect) && len(f.Outcomes) == 2 {
 			q.Outcomes, q.Reasons = nil, nil // the table holds only these

@@ -126,7 +126,7 @@ func (q *query) end(c *sqlite3.Conn, last bool, s *ends) (any bool, err error) {
 func (r *reader) ends(q *query, c *sqlite3.Conn, s *ends) error {
 	dim := q.dimension()
 	// For all rows, and for up to an hour, no rollup is needed: the pieces tell their times.
-	if dim == byRows || q.until-q.since <= hour || len(q.Outcomes) == 0 && len(q.Reasons) == 0 && q.routes == nil && q.senderDom == 0 && q.senders == nil && q.origins == nil {
+	if dim == byRows || q.until-q.since <= hour || len(q.Outcomes) == 0 && len(q.Reasons) == 0 && q.routes == nil && q.senderDom == 0 && q.senders == nil && q.logins == nil && q.origins == nil {
 		if any, err := q.end(c, false, s); err != nil || !any {
 			return err
 		}

@@ -330,6 +330,11 @@ func testAnswers(t *testing.T, s store.Store, slow int) {
 		{Senders: []string{strings.ToUpper(soft.Sender), hard.Sender, "nobody@absent.example"}},
 		{Senders: []string{soft.Sender}, SenderDomain: soft.SenderDomain, Reasons: store.Faults, Since: after(time.Hour)},
 		{Senders: []string{"nobody@absent.example"}},
+		{Logins: []string{"user1", "user3", "nobody"}},
+		{Logins: []string{"user2"}, Reasons: store.Suspect, Since: after(time.Hour)},
+		{Logins: []string{"user2"}, Reasons: store.Faults, SenderDomain: soft.SenderDomain},
+		{Logins: []string{"user1"}, Outcomes: []bounce.Outcome{bounce.Delivered}},
+		{Logins: []string{"nobody"}},
 		{Domains: []string{"domain0.example", "DOMAIN1.example", "nowhere.example"}},
 		{Domain: "domain2.example", Domains: []string{"domain1.example"}},
 		{Domains: []string{"nowhere.example"}},
@@ -697,6 +702,7 @@ func describe(f store.Filter) string {
 	}
 	add("sender", f.SenderDomain)
 	add("senders", strings.Join(f.Senders, "+"))
+	add("logins", strings.Join(f.Logins, "+"))
 	add("relay", f.Relay)
 	add("relay ip", f.RelayIP)
 	if f.To != nil {
