@@ -207,3 +207,51 @@ func TestManyRefusedSenders(t *testing.T) {
 		t.Errorf("%d incidents: %+v", len(found), found)
 	}
 }
+
+// TestFloodAmongReturns holds that more returned mail of other accounts than is read does not hide a
+// flood later on the day.
+func TestFloodAmongReturns(t *testing.T) {
+	defer func(attempts int) { floodAttempts = attempts }(floodAttempts)
+	floodAttempts = 300
+	begin := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+	s := memory.Open()
+	b := &store.Batch{Sources: []store.Source{{ID: "test"}}}
+	mail := func(login string, at time.Time, n, refuse int) {
+		for i := range n {
+			domain := fmt.Sprintf("d%d.example", i%50)
+			a := store.Attempt{Delivery: bounce.Delivery{
+				Source: "test", Offset: int64(len(b.Attempts)), Time: at.Add(time.Duration(i) * 20 * time.Second), MTA: bounce.Postfix, Agent: "smtp",
+				QueueID: fmt.Sprintf("%X", len(b.Attempts)+1), Sender: login, SenderDomain: "office.example", SenderKnown: true, SASLUser: login,
+				Recipient: fmt.Sprintf("u%d@%s", i, domain), RecipientDomain: domain, RelayHost: "mx." + domain, RelayIP: "192.0.2.1", RelayPort: 25,
+				Outcome: bounce.Delivered, Code: 250, Status: "sent", Response: "250 OK",
+			}}
+			if i%refuse == 0 {
+				a.Outcome, a.Code, a.Status, a.Response = bounce.Hard, 550, "bounced", "550 5.1.1 no such user"
+				a.Verdict = bounce.Verdict{Reason: bounce.UserUnknown, Scope: bounce.ScopeRecipient}
+			}
+			b.Attempts = append(b.Attempts, a)
+		}
+	}
+	for day := range 8 {
+		at := begin.AddDate(0, 0, day)
+		mail("sales@office.example", at, 1000, 2)
+		if day < 7 {
+			mail("clerk@office.example", at.Add(8*time.Hour), 20, 10)
+		} else {
+			mail("clerk@office.example", at.Add(8*time.Hour), 600, 3)
+		}
+	}
+	storetest.Append(t, s, b)
+	r, err := s.Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	found, err := Find(t.Context(), r, store.Filter{}, Thresholds{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if i := slices.IndexFunc(found, func(p Problem) bool { return p.Cause == causeFlood }); i < 0 || found[i].Messages != 200 {
+		t.Errorf("no flood of 200 messages among %d problems", len(found))
+	}
+}
