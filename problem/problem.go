@@ -201,34 +201,50 @@ func (e *Evidence) byPlace(o *Evidence) int {
 // Find finds the problems among the failed attempts that match f. They are ordered by level, the
 // highest first, then by recipients known to be valid, then by attempts.
 func Find(ctx context.Context, s store.Reader, f store.Filter, o Thresholds) ([]Problem, error) {
-	return search(ctx, s, f, o, false)
+	return search(ctx, s, f, o, wanted{floods: true, outages: true})
 }
 
 // FindRows is like Find, and keeps the rows behind the figures: see Problem.Rows.
 func FindRows(ctx context.Context, s store.Reader, f store.Filter, o Thresholds) ([]Problem, error) {
-	found, err := search(ctx, s, f, o, true)
+	found, err := search(ctx, s, f, o, wanted{floods: true, outages: true, rows: true})
 	keepRows(found)
 	return found, err
 }
 
-func search(ctx context.Context, s store.Reader, f store.Filter, o Thresholds, rows bool) ([]Problem, error) {
+// FindAgain finds what became of some problems among the failed attempts that match f. It is like
+// Find, but may leave out problems of a kind that none of these is: floods, and failures on the
+// sending side.
+func FindAgain(ctx context.Context, s store.Reader, f store.Filter, o Thresholds, of []Problem) ([]Problem, error) {
+	return search(ctx, s, f, o, wanted{
+		floods:  slices.ContainsFunc(of, func(p Problem) bool { return p.Cause == causeFlood }),
+		outages: slices.ContainsFunc(of, func(p Problem) bool { return p.homemade && p.Cause != causeFlood }),
+	})
+}
+
+// wanted says what a search finds beside refusals, and whether it keeps the rows behind the figures.
+type wanted struct{ floods, outages, rows bool }
+
+func search(ctx context.Context, s store.Reader, f store.Filter, o Thresholds, w wanted) ([]Problem, error) {
 	o = o.withDefaults()
 	end, err := endOf(ctx, s, f)
 	if err != nil {
 		return nil, err
 	}
 	reached := newReached(f)
-	refused, err := findRefusals(ctx, s, f, o, end, reached, rows)
+	refused, err := findRefusals(ctx, s, f, o, end, reached, w.rows)
 	if err != nil {
 		return nil, err
 	}
-	own, err := findOutages(ctx, s, f, o, end, reached, rows)
-	if err != nil {
-		return nil, err
+	var own, floods []Problem
+	if w.outages {
+		if own, err = findOutages(ctx, s, f, o, end, reached, w.rows); err != nil {
+			return nil, err
+		}
 	}
-	floods, err := findFloods(ctx, s, f, o, end, rows)
-	if err != nil {
-		return nil, err
+	if w.floods {
+		if floods, err = findFloods(ctx, s, f, o, end, w.rows); err != nil {
+			return nil, err
+		}
 	}
 	found := append(append(append([]Problem{}, own...), floods...), refused...)
 	usual := &usualMail{ctx: ctx, s: s, f: f}

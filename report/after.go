@@ -29,13 +29,14 @@ func (r *Report) lookAfter(ctx context.Context, s store.Reader, o Options) error
 			r.after[i] = r.unreachedAfter[p.Providers[0]]
 		}
 	}
-	if !r.Past() || !slices.ContainsFunc(r.Problems, func(p problem.Problem) bool { return going(&p) }) {
+	asked := slices.DeleteFunc(slices.Clone(r.Problems), func(p problem.Problem) bool { return !going(&p) })
+	if !r.Past() || len(asked) == 0 {
 		return nil
 	}
 	f := o.Filter
 	f.Since, f.Until = r.End().Add(-o.Problems.Quiet()), r.End().Add(afterAtMost)
 	whole := f.Until.After(r.AsOf) // up to the end of the logs
-	later, err := problem.Find(ctx, s, f, o.Problems)
+	later, err := problem.FindAgain(ctx, s, f, o.Problems, asked)
 	if err != nil {
 		return err
 	}
