@@ -35,6 +35,14 @@ func lastTemporary(ctx context.Context, s store.Reader, f store.Filter, rows []R
 	if expired == nil || expired.Hard > expiredCounted || soft > softRead {
 		return nil
 	}
+	before := f
+	before.Reasons, before.Outcomes = nil, []bounce.Outcome{bounce.Soft}
+	if !f.Since.IsZero() {
+		before.Since = f.Since.Add(-queueLifetime)
+	}
+	if n, err := store.CountAll(ctx, s, before); err != nil || n.Soft > softRead {
+		return err
+	}
 	last := make(map[pair]bounce.Reason, expired.Hard)
 	f.NoHistory = true
 	ended := f
@@ -45,18 +53,9 @@ func lastTemporary(ctx context.Context, s store.Reader, f store.Filter, rows []R
 		}
 		last[pairOf(r)] = bounce.NoReason
 	}
-	before := f
-	before.Reasons, before.Outcomes = nil, []bounce.Outcome{bounce.Soft}
-	if !f.Since.IsZero() {
-		before.Since = f.Since.Add(-queueLifetime)
-	}
-	read := 0
 	for r, err := range s.Refusals(ctx, before) { // in the order of time
 		if err != nil {
 			return err
-		}
-		if read++; read > softRead {
-			return nil
 		}
 		p := pairOf(r)
 		if _, gone := last[p]; gone {
