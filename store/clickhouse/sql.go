@@ -119,7 +119,7 @@ func conditions(f *store.Filter) where {
 		w.add("sender_known AND lower(sender) IN (" + quotes(list) + ")")
 	}
 	if len(f.Logins) > 0 {
-		w.add("outcome IN ('soft', 'hard') AND sasl_user IN (" + quotes(f.Logins) + ")")
+		w.add("outcome IN ('soft', 'hard', 'ended') AND sasl_user IN (" + quotes(f.Logins) + ")")
 	}
 	if f.Relay != "" {
 		w.add(underRelay("lower(relay_host)", ascii.Lower(f.Relay)))
