@@ -1,5 +1,7 @@
 package bounce
 
+import "fmt"
+
 // A Reason is the cause of a failed delivery attempt.
 type Reason uint8
 
@@ -143,6 +145,16 @@ func ParseScope(w string) (s Scope, ok bool) {
 
 // MarshalText writes the scope's word.
 func (s Scope) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText is the inverse of MarshalText.
+func (s *Scope) UnmarshalText(text []byte) error {
+	scope, ok := ParseScope(string(text))
+	if !ok {
+		return fmt.Errorf("%q is no scope", text)
+	}
+	*s = scope
+	return nil
+}
 
 // Confidence is how sure a verdict is.
 type Confidence uint8

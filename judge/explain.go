@@ -82,9 +82,9 @@ func (j *Judge) Explain(d *bounce.Delivery) Explanation {
 	case x.Verdict.Reason == bounce.Unknown && len(strings.Trim(d.Response, "0123456789. -")) == 0:
 		x.Turn = "Not known from the code alone: the text after it says who has to act."
 	case x.Verdict.Reason != bounce.NoReason:
-		x.Turn = j.turn(&d2, x.Verdict)
+		x.Turn = Turn(&d2, x.Verdict)
 		if x.Verdict.Detail == detailCertificate {
-			x.Meaning, x.Turn = checkedBy(d2.TLS, x.Meaning, x.Turn)
+			x.Meaning, _ = checkedBy(d2.TLS, x.Meaning, "")
 		}
 	case class == 2 || x.Outcome == bounce.Delivered:
 		x.Turn = "Nobody: it worked."
@@ -153,10 +153,13 @@ func explained(v bounce.Verdict, d *bounce.Delivery) bounce.Verdict {
 	return v
 }
 
-// turn returns in words who acts. A reply of this server's own side about a mailbox does not prove
-// that its own side works.
-func (j *Judge) turn(d *bounce.Delivery, v bounce.Verdict) string {
+// Turn returns in words who acts on a failed attempt with this verdict. A reply of this server's own
+// side about a mailbox does not prove that its own side works.
+func Turn(d *bounce.Delivery, v bounce.Verdict) string {
 	if t := detailText(v.Detail).turn; t != "" {
+		if v.Detail == detailCertificate {
+			_, t = checkedBy(d.TLS, "", t)
+		}
 		return t
 	}
 	if f := factsOf(d); v.Scope == bounce.ScopeRecipient && f&ownHop != 0 && f&factPassedOn == 0 {

@@ -20,6 +20,21 @@ func ReasonText(r bounce.Reason) Text {
 	return Text{}
 }
 
+// WhoActs returns who has to act in a word.
+func WhoActs(s bounce.Scope) string {
+	switch s {
+	case bounce.ScopeRecipient:
+		return "recipient"
+	case bounce.ScopeSender, bounce.ScopeMessage:
+		return "you"
+	case bounce.ScopeRemote:
+		return "receiver"
+	case bounce.NobodyActs:
+		return "nobody"
+	}
+	return "unknown"
+}
+
 // TurnText returns in words who has to act.
 func TurnText(s bounce.Scope) string {
 	switch s {

@@ -105,8 +105,10 @@ func bounded(in *report.Incident) *report.Incident {
 	for _, s := range []*string{&b.Title, &b.Short, &b.Ended, &b.Reply, &b.Warning, &b.Why, &b.Check, &b.Otherwise, &b.Disproved} {
 		*s = table.Clean(table.Cut(*s, textAtMost))
 	}
-	if len(b.Command) > textAtMost {
-		b.Command = "" // half a command would be another command
+	for _, command := range [...]*string{&b.Command, &b.ListSenders} {
+		if len(*command) > textAtMost {
+			*command = "" // half a command would be another command
+		}
 	}
 	for _, list := range []*[]string{&b.SenderDomains, &b.Providers, &b.ProviderNames, &b.Addresses} {
 		*list = slices.Clone((*list)[:min(len(*list), namesAtMost)])

@@ -157,6 +157,15 @@ func TestTitleByHarm(t *testing.T) {
 	}
 }
 
+// TestOwnBlocklist holds that a title names a provider's own blocklist as the table of reasons does.
+func TestOwnBlocklist(t *testing.T) {
+	const s3140 = "550 5.7.1 Unfortunately, messages from [203.0.113.25] weren't sent. Please contact your Internet service provider since part of their network is on our block list (S3140)."
+	found := problemsOf(t, refused(12, 12, time.Hour, "news@shop.example", "u%d@big.example", "mx1.mail.protection.outlook.com", mail{says: s3140}))
+	if len(found) != 1 || found[0].Reason != bounce.Blocklist || found[0].Title != "Microsoft refuses shop.example: listed on its own blocklist" {
+		t.Errorf("%+v", found)
+	}
+}
+
 // TestManyProviders holds that a listing at any number of providers ends when their mail is taken
 // again, and goes on when it is not.
 func TestManyProviders(t *testing.T) {

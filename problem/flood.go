@@ -86,7 +86,6 @@ type flood struct {
 	addresses        map[string]bool // of senders, lower case; incomplete if more than floodSenders
 	senders, domains map[string]bool // domains of senders, and of recipients
 	providers        map[string]bool
-	reasons          map[bounce.Reason]int
 	texts            []*store.Attempt // texts of some attempts of the period
 	rows             []row
 
@@ -106,6 +105,7 @@ type volume struct {
 // returns counts returned mail.
 type returns struct {
 	attempts             int64
+	reasons              map[bounce.Reason]int64
 	first, last          time.Time // of the hours with at least floodHour; last is zero if there is none
 	hourBegan            time.Time // first attempt of the last hour
 	messages, recipients map[uint64]bool
@@ -313,7 +313,7 @@ func (x *floodSearch) read(ctx context.Context, list []*flood) error {
 	type days struct{ first, last int }
 	groups := map[days]map[account]*flood{}
 	for _, c := range list {
-		c.addresses, c.senders, c.domains, c.providers, c.reasons = map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}, map[bounce.Reason]int{}
+		c.addresses, c.senders, c.domains, c.providers = map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
 		k := days{c.days[0], c.days[len(c.days)-1]}
 		if groups[k] == nil {
 			groups[k] = map[account]*flood{}
@@ -405,7 +405,6 @@ func (c *flood) add(a *store.Attempt, seed maphash.Seed, inPeriod, rows bool) {
 	if a.Reason.AboutAddress() && a.Confidence != bounce.Guess {
 		c.invalid++
 	}
-	c.reasons[a.Reason]++
 	if c.few() {
 		c.addresses[ascii.Lower(a.Sender)] = true
 	}
@@ -423,9 +422,10 @@ func (c *flood) add(a *store.Attempt, seed maphash.Seed, inPeriod, rows bool) {
 // at least hourly returned recipients; returned mail before and after such hours is usual.
 func (r *returns) add(a *store.Attempt, seed maphash.Seed, hour int) {
 	if r.messages == nil {
-		r.first, r.messages, r.recipients = a.Time, map[uint64]bool{}, map[uint64]bool{}
+		r.first, r.messages, r.recipients, r.reasons = a.Time, map[uint64]bool{}, map[uint64]bool{}, map[bounce.Reason]int64{}
 	}
 	r.attempts++
+	r.reasons[a.Reason]++
 	r.hours = countHour(r.hours, momentOf(a.Time))
 	n := r.hours[len(r.hours)-1].Refused
 	if n == 1 {
@@ -595,8 +595,8 @@ func (c *flood) mayBeList() bool {
 // finds them.
 func (c *flood) problem(x *floodSearch) Problem {
 	reason := bounce.NoReason
-	for _, r := range slices.Sorted(maps.Keys(c.reasons)) {
-		if c.reasons[r] > c.reasons[reason] {
+	for _, r := range slices.Sorted(maps.Keys(c.whole.reasons)) {
+		if c.whole.reasons[r] > c.whole.reasons[reason] {
 			reason = r
 		}
 	}
@@ -630,6 +630,7 @@ func (c *flood) problem(x *floodSearch) Problem {
 		FirstCheck: check, OtherExplanation: "A mailing to a list that is old, bought or mistyped.",
 		DisprovedBy: "The owner of the account, who meant to send this mail.",
 		Scan:        "bouncelog report --by " + by + " --sort hard",
+		Reasons:     c.shown.reasons,
 		rows:        rows{failures: c.rows},
 		keys:        []key{{what: floodOf, sender: c.account}},
 		Short:       strings.ToLower(who[:1]) + who[1:] + " sends a flood of mail", homemade: true,

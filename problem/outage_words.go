@@ -172,8 +172,8 @@ func (x *outage) problem() *Problem {
 		Evidence: evidenceOf(x.shown), Hours: []Hour{}, Domains: inPeriod,
 		Since: first.at.time(), Until: last.at.time(), Attempts: int64(len(x.period)), Messages: len(shown.messages), Recipients: len(shown.recipients), Returned: len(shown.returned),
 		FirstCheck: kind.firstCheck, OtherExplanation: kind.otherExplanation, DisprovedBy: kind.disprovedBy, Why: x.why(),
-		Scan: "bouncelog report --reason " + onset.Reason.String(),
-		keys: []key{{what: outageOf, detail: x.cause}},
+		Scan:    "bouncelog report --reason " + onset.Reason.String(),
+		Reasons: map[bounce.Reason]int64{}, keys: []key{{what: outageOf, detail: x.cause}},
 	}
 	if x.cause == causeAccount {
 		p.Detail = cmp.Or(p.Detail, "account-limit")
@@ -185,6 +185,7 @@ func (x *outage) problem() *Problem {
 	p.ValidRecipients, p.ValidBefore = x.validAddresses()
 	for i := range x.period {
 		p.Hours = countHour(p.Hours, x.period[i].at)
+		p.Reasons[x.period[i].Reason]++
 	}
 	to, named := table.Count(int64(len(domains)), "domain"), "many domains" // a name has no figures: they would differ each day
 	if len(domains) <= namesShown {

@@ -91,6 +91,9 @@ type Problem struct {
 	DisprovedBy      string     `json:"disproved_by"`
 	Scan             string     `json:"scan"` // the command for the next check
 
+	// Reasons counts Attempts by reason.
+	Reasons map[bounce.Reason]int64 `json:"-"`
+
 	rows      rows
 	keys      []key
 	selectors []string

@@ -31,10 +31,11 @@ type Unreached struct {
 	Ended        string // in words
 	EndedAt      time.Time
 
-	Attempts int64 // failed attempts
-	Lost     int   // messages not delivered, once for each recipient
-	Returned int   // those of Lost that were returned
-	Tried    int   // messages, once for each recipient
+	Attempts int64                   // failed attempts
+	Reasons  map[bounce.Reason]int64 // the same by reason
+	Lost     int                     // messages not delivered, once for each recipient
+	Returned int                     // those of Lost that were returned
+	Tried    int                     // messages, once for each recipient
 	// Share is the share of Lost in all mail of the period.
 	Share float64
 	// Died: the provider took mail before the failures began, and none since. Failed counts the
@@ -87,7 +88,7 @@ func (u *Unreached) Problem() Problem {
 		SenderDomains: []string{}, Domains: []string{}, Providers: []string{u.Provider}, Addresses: []string{},
 		FirstHeard: u.FirstHeard, Since: u.Since, Until: u.Until, Ongoing: u.Ongoing, Ended: u.Ended, EndedAt: u.EndedAt,
 		Onset:    &Tried{Refused: u.Lost, Tried: u.Tried, Since: u.Since, Until: u.Until},
-		Attempts: u.Attempts, Messages: u.Lost, Returned: u.Returned, Queue: u.Queue,
+		Attempts: u.Attempts, Reasons: u.Reasons, Messages: u.Lost, Returned: u.Returned, Queue: u.Queue,
 		ValidRecipients: []string{}, ValidBefore: []string{}, Hours: []Hour{}, Evidence: []Evidence{},
 		FirstCheck: u.Check, Scan: u.Command,
 		keys:  []key{{what: unreached, provider: u.Provider}},
@@ -108,6 +109,18 @@ func (u *Unreached) Problem() Problem {
 
 // Theirs reports whether the problem is an Unreached whose mail left the sending side.
 func (p *Problem) Theirs() bool { return p.Unreached() && !judge.OwnDetail(p.Detail) }
+
+// WhoActs returns who has to act on a problem.
+func (p *Problem) WhoActs() bounce.Scope {
+	scope := judge.ReasonText(p.Reason).Scope
+	switch {
+	case p.Theirs():
+		return bounce.ScopeRemote
+	case p.Unreached(), p.Homemade(), scope == bounce.NoScope, p.Cause != causeUnknown:
+		return bounce.ScopeSender
+	}
+	return scope
+}
 
 // Unreached reports whether the problem is a provider that takes no mail for a reason of its own;
 // see the type.

@@ -47,7 +47,7 @@ var namedWords = map[bounce.Reason]wording{
 		disprovedBy:      "The list not showing the address.",
 	},
 	bounce.Reputation: { // or the provider's own blocklist
-		cause: causeReputation, summary: "{who} is refused at {at}: reputation of the address or domain",
+		cause: causeReputation, summary: "{who} is refused at {at}: {what}",
 		firstCheck:       "Volume, complaints and bounces of the last days, then SPF, DKIM and DMARC, then the provider's own form.",
 		otherExplanation: "A new address or domain has no reputation yet: send less, and steadily.",
 		disprovedBy:      "Deliveries to the same provider going on at the usual rate.",
@@ -149,7 +149,10 @@ func (in *incident) problem(o Thresholds, seen *counter) Problem {
 		Recipients: seen.count(in.refusals, anyRecipient), Returned: seen.count(in.refusals, lostMessage), Hours: []Hour{},
 		Evidence: in.evidence(), Addresses: in.namedMost(func(x *sample) []string { return x.addresses }),
 		FirstCheck: w.firstCheck, OtherExplanation: w.otherExplanation, DisprovedBy: w.disprovedBy,
-		keys: in.keys,
+		Reasons: map[bounce.Reason]int64{}, keys: in.keys,
+	}
+	for _, c := range counts {
+		p.Reasons[c.Reason] += int64(c.n)
 	}
 	p.Older = seen.count(between(in.all, in.began, in.refusals[0].at), anyMessage) + p.Messages - seen.count(between(in.all, in.began, in.refusals[len(in.refusals)-1].at+1), anyMessage)
 	for _, r := range in.refusals {
@@ -164,7 +167,7 @@ func (in *incident) problem(o Thresholds, seen *counter) Problem {
 	if !p.Ongoing {
 		p.Ended, p.EndedAt = in.ended(), in.endedAt.time()
 	}
-	what := in.what(reason, detail)
+	what := in.what(reason, detail, len(s.providers))
 	p.Summary = in.summary(&p, w, what)
 	p.Short, p.Title = in.titles(all, what)
 	if in.spam {
@@ -263,9 +266,9 @@ func nameSome(names []string, none, others string) string {
 }
 
 // what names the subject of the replies in a few words: the authentication that fails, the list
-// with the address, or the reputation. A provider's own list means reputation. It is "" for other
-// reasons.
-func (in *incident) what(reason bounce.Reason, detail string) string {
+// with the address, or the reputation; providers is the number of providers that refuse. It is "" for
+// other reasons.
+func (in *incident) what(reason bounce.Reason, detail string, providers int) string {
 	switch {
 	case reason == bounce.AuthFailure && detail == "":
 		return "authentication does not pass"
@@ -279,6 +282,10 @@ func (in *incident) what(reason bounce.Reason, detail string) string {
 		return strings.ToUpper(detail) + " does not pass"
 	case reason == bounce.SenderRejected:
 		return "the sender's address is not accepted"
+	case in.standing() && reason == bounce.Blocklist && providers == 1:
+		return "listed on its own blocklist"
+	case in.standing() && reason == bounce.Blocklist:
+		return "listed on their own blocklists"
 	case in.standing():
 		return "bad reputation"
 	case reason == bounce.Blocklist:

@@ -139,13 +139,14 @@ type Report struct {
 	NoVerdict string    `json:"-"`
 	Now       time.Time `json:"-"` // Options.Now
 
-	asked          []string              // Options.Sections
-	command        string                // command that lists the problems
-	messages       int64                 // all messages of the period, regardless of the filter
-	handled        int64                 // the same per recipient: delivered, returned or waiting
-	after          map[int]afterwards    // by index in Problems
-	unreachedAfter map[string]afterwards // by provider
-	judged         *ProviderTable        // all providers, for the verdicts: see Judged
+	asked          []string                   // Options.Sections
+	command        string                     // command that lists the problems
+	bySender       func(bounce.Reason) string // command that lists the sender domains with a reason
+	messages       int64                      // all messages of the period, regardless of the filter
+	handled        int64                      // the same per recipient: delivered, returned or waiting
+	after          map[int]afterwards         // by index in Problems
+	unreachedAfter map[string]afterwards      // by provider
+	judged         *ProviderTable             // all providers, for the verdicts: see Judged
 	listsMu        sync.Mutex
 	hours          func() ([]Point, error) // all attempts of the database, by hour
 	gaps           func() ([]Gap, error)   // gaps of the whole database; see allGaps
@@ -213,6 +214,10 @@ type Totals struct {
 	Discarded int64 `json:"discarded"`
 	// Soft5xx counts soft failures with a 5xx reply: a greeting that Postfix defers.
 	Soft5xx int64 `json:"soft_5xx"`
+	// Waiting counts the recipients whose mail is queued at the end of the period, whenever it was
+	// deferred first. Pending counts those of the period, as of the logs' end. Absent with a filter by
+	// outcome or reason, and of a past period if too much would have to be read.
+	Waiting *int64 `json:"waiting,omitempty"`
 	// Previous holds the counts of the preceding period of equal length, if there is one.
 	Previous *Counts `json:"previous,omitempty"`
 }
@@ -320,7 +325,7 @@ func Build(ctx context.Context, s store.Reader, o Options) (*Report, error) {
 		return len(o.Sections) == 0 || slices.Contains(o.Sections, section)
 	}
 
-	r := &Report{Location: o.Location, By: o.By, Filter: only(o.Filter), Named: len(o.Sections) > 0, Live: o.Live, Now: o.Now, asked: o.Sections, command: o.problemsCommand()}
+	r := &Report{Location: o.Location, By: o.By, Filter: only(o.Filter), Named: len(o.Sections) > 0, Live: o.Live, Now: o.Now, asked: o.Sections, command: o.problemsCommand(), bySender: o.bySender}
 	read, err := s.Coverage(ctx)
 	if err != nil {
 		return nil, err
@@ -475,6 +480,9 @@ func (r *Report) buildCounts(ctx context.Context, s store.Reader, o Options, sou
 		r.messages, r.handled = *all.Messages, all.Delivered+all.Hard+all.Pending
 		if wanted(SectionTotals) || wanted(SectionVerdict) {
 			r.Totals = t
+			if t.Waiting, err = r.waiting(ctx, s, f); err != nil {
+				return err
+			}
 		}
 	}
 	byProvider := wanted(SectionProviders) || wanted(SectionVerdict)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"bouncelog/bounce"
 	"bouncelog/internal/table"
 	"bouncelog/store"
 )
@@ -116,6 +117,11 @@ func (o Options) command(words ...string) string {
 // problemsCommand returns the command that lists all problems with their facts.
 func (o Options) problemsCommand() string {
 	return o.command(append([]string{"report", "--section", SectionProblems}, o.RerunProblems...)...)
+}
+
+// bySender returns the command that lists the sender domains whose mail failed for a reason.
+func (o Options) bySender(reason bounce.Reason) string {
+	return o.command("report", "--section", SectionDomains, "--by", string(store.BySenderDomain), "--reason", reason.String(), "--all")
 }
 
 // Entries yields the entries of the sections, each with the name of its section: the lines of

@@ -12,6 +12,7 @@ import (
 	"bouncelog/internal/provider"
 	"bouncelog/internal/table"
 	"bouncelog/internal/when"
+	"bouncelog/judge"
 	"bouncelog/problem"
 	"bouncelog/store"
 )
@@ -325,11 +326,19 @@ func (r *Report) totalsSection(wide bool) Section {
 	fact(t.Soft, "soft", table.Share(t.SoftRate).String()+" of the attempts; the MTA tries again")
 	fact(t.Hard, "hard", table.Share(t.HardRate).String()+" of the attempts; returned to the sender")
 	fact(t.Recovered, "recovered", "recipients deferred at first, delivered later")
+	part := r.Period.Since != nil || r.Past()
 	deferred := "recipients deferred, still queued when last seen"
-	if r.Period.Since != nil || r.Past() {
+	if part {
 		deferred = "recipients deferred in this period, queued at the logs' end"
 	}
 	fact(t.Pending, "pending", deferred)
+	if n := t.Waiting; n != nil && part {
+		at := "at the logs' end"
+		if r.Past() {
+			at = r.AtEnd()
+		}
+		fact(*n, "waiting", "recipients whose mail was queued "+at+", whenever deferred")
+	}
 	fact(t.Expired, "expired", "recipients given up when the queue lifetime ended")
 	if n := t.NotificationSoft + t.NotificationHard; n > 0 {
 		fact(n, "null sender", fmt.Sprintf("our own notifications: %d soft, %d hard (counted above)", t.NotificationSoft, t.NotificationHard))
@@ -627,6 +636,7 @@ func (r *Report) reasonsSection(wide bool) Section {
 		{Name: "who acts"},
 		{Name: "what to do", Flex: true},
 	}}}
+	s.Data = &table.Table{Columns: s.Table.Columns} // with the words of the JSON
 	for i := range r.Reasons {
 		x := &r.Reasons[i]
 		do := strings.Join(x.Do[:min(1, len(x.Do))], "")
@@ -636,25 +646,44 @@ func (r *Report) reasonsSection(wide bool) Section {
 		if len(x.Last) > 0 {
 			do = "Last temporary failure: " + counted(x.Last) + "."
 		}
-		scope := x.Scope
-		if p := r.ownFault(x); p != nil {
-			scope, do = bounce.ScopeSender, "See the incident: "+p.Title+"."
+		scope, incidents, whole := r.behind(x)
+		if whole {
+			do = "" // the incident has its own check
 		}
-		s.Table.Rows = append(s.Table.Rows, []any{x.Reason.String(), x.Soft, x.Hard, scope.String(), do})
+		do = strings.TrimSpace(incidents + " " + do)
+		s.Table.Rows = append(s.Table.Rows, []any{x.Reason.String(), x.Soft, x.Hard, judge.WhoActs(scope), do})
+		s.Data.Rows = append(s.Data.Rows, []any{x.Reason.String(), x.Soft, x.Hard, scope.String(), do})
 	}
 	return s
 }
 
-// ownFault returns the incident of the sending side behind most failures of a reason that names
-// another side, or nil.
-func (r *Report) ownFault(x *ReasonCount) *problem.Problem {
+// behindShare is the minimum share of the failures of a reason to name their incident.
+const behindShare = 0.1
+
+// titleInTable is the number of characters at which the title of an incident in a table is cut.
+const titleInTable = 200
+
+// behind returns the incidents behind a considerable part of the failures of a reason, in words, and
+// who acts on most of these failures. whole: one incident has all of them.
+func (r *Report) behind(x *ReasonCount) (scope bounce.Scope, words string, whole bool) {
+	all, list := x.Soft+x.Hard, []string{}
+	scope = x.Scope
 	for i := range r.Problems {
 		p := &r.Problems[i]
-		if x.Scope != bounce.ScopeSender && p.Reason == x.Reason && p.Homemade() && !p.Background && 2*p.Attempts >= x.Soft+x.Hard {
-			return p
+		n := min(p.Reasons[x.Reason], all) // a filter may select a part of the incident
+		if p.Background || p.Level == problem.Watch || float64(n) < behindShare*float64(all) {
+			continue
 		}
+		if 2*n >= all {
+			scope = p.WhoActs()
+		}
+		words := fmt.Sprintf("%d of %d", n, all)
+		if n == all {
+			words, whole = "All", true
+		}
+		list = append(list, words+": incident \""+table.Cut(p.Title, titleInTable)+"\".")
 	}
-	return nil
+	return scope, strings.Join(list, " "), whole
 }
 
 // counted lists the counts, the largest first.
@@ -705,7 +734,7 @@ func (r *Report) pendingSection(wide bool) Section {
 	if len(r.Pending) > 0 {
 		listed := ""
 		if r.Period.Since != nil || r.Past() {
-			listed = " Listed is what was queued before the end of the period and still is then; the totals count what was deferred within the period."
+			listed = " Listed is what was queued before the end of the period and still is then; pending and the providers' waiting count only what was deferred within the period."
 		}
 		s.say("", "%s", "As of "+r.minute(r.AsOf).String()+", the end of the logs."+listed+" Postfix does not log messages that postsuper -d removed; they may still be listed.")
 	}

@@ -1,6 +1,37 @@
 package report
 
-import "testing"
+import (
+	"testing"
+
+	"bouncelog/bounce"
+	"bouncelog/problem"
+)
+
+// TestReasonsOfIncidents holds that a reason names each incident behind a tenth of its failures and
+// more, with its number, and that most failures say who acts.
+func TestReasonsOfIncidents(t *testing.T) {
+	incident := func(title, cause string, n int64) problem.Problem {
+		return problem.Problem{Level: problem.Confirmed, Title: title, Cause: cause, Reason: bounce.Connection, Reasons: map[bounce.Reason]int64{bounce.Connection: n}}
+	}
+	noise := incident("noise", "network", 100)
+	noise.Background = true
+	for _, c := range []struct {
+		problems    []problem.Problem
+		acts, words string
+	}{
+		{nil, "receiver", "Wait."},
+		{[]problem.Problem{noise, incident("few", "network", 9)}, "receiver", "Wait."},
+		{[]problem.Problem{incident("A", "provider", 30), incident("B", "network", 10)}, "receiver", `30 of 100: incident "A". 10 of 100: incident "B". Wait.`},
+		{[]problem.Problem{incident("B", "network", 50)}, "you", `50 of 100: incident "B". Wait.`},
+		{[]problem.Problem{incident("B", "network", 200)}, "you", `All: incident "B".`}, // the filter selects a part
+	} {
+		r := &Report{Problems: c.problems, Reasons: []ReasonCount{{Reason: bounce.Connection, Scope: bounce.ScopeRemote, Soft: 60, Hard: 40, Do: []string{"Wait."}}}}
+		s := r.reasonsSection(true)
+		if row := s.Table.Rows[0]; row[3] != c.acts || row[4] != c.words {
+			t.Errorf("%v, want %s, %s", row, c.acts, c.words)
+		}
+	}
+}
 
 // TestProviderNames holds that the table of providers uses the names of the incidents, and that its
 // data keep the domain, which --relay selects.

@@ -64,7 +64,7 @@ func (r *Report) addUnreached(ctx context.Context, s store.Reader, o Options, ro
 	for len(rows) > 0 && found < unreachedAtMost {
 		var batch []*unreachedRow // providers whose mail is counted together
 		for len(rows) > 0 && len(batch) < unreachedAtMost {
-			x := &unreachedRow{ProviderRow: &rows[0]}
+			x := &unreachedRow{ProviderRow: &rows[0], reasons: map[bounce.Reason]int64{}}
 			rows = rows[1:]
 			switch {
 			case judge.ReasonText(x.Reason).Scope != bounce.ScopeRemote:
@@ -97,12 +97,13 @@ func (r *Report) addUnreached(ctx context.Context, s store.Reader, o Options, ro
 // An unreachedRow is a provider to which most mail may not be delivered.
 type unreachedRow struct {
 	*ProviderRow
-	store.Span              // span of its failures in the period
-	little     bool         // too little mail is undelivered for an incident, unless the provider died
-	takes      bool         // it took mail around the period
-	hours      []store.Cell // around the period; see courseOf
-	detail     string       // most frequent detail of its main reason in the period
-	most       int64        // number of failures with that detail
+	store.Span                         // span of its failures in the period
+	little     bool                    // too little mail is undelivered for an incident, unless the provider died
+	takes      bool                    // it took mail around the period
+	hours      []store.Cell            // around the period; see courseOf
+	detail     string                  // most frequent detail of its main reason in the period
+	most       int64                   // number of failures with that detail
+	reasons    map[bounce.Reason]int64 // failures in the period, by reason
 }
 
 const (
@@ -193,6 +194,11 @@ func (r *Report) countBatch(ctx context.Context, s store.Reader, o Options, batc
 	f := o.Filter
 	f.Outcomes, f.Reasons = []bounce.Outcome{bounce.Soft, bounce.Hard}, nil
 	return count(ctx, s, f, batch, func(x *unreachedRow, c store.Cell) {
+		for reason, n := range c.Reasons {
+			if slices.Contains(theirs, reason) || reason == bounce.Expired { // what expires failed for one of theirs
+				x.reasons[reason] += n
+			}
+		}
 		if n := c.Reasons[x.Reason]; n > x.most || n == x.most && c.Keys[0] < x.detail {
 			x.most, x.detail = n, c.Keys[0]
 		}
@@ -266,7 +272,7 @@ func (r *Report) unreached(ctx context.Context, s store.Reader, o Options, row *
 	u := problem.Unreached{
 		Provider: row.Provider, Name: provider.Name(row.Provider), Reason: row.Reason, Detail: row.detail, Cause: t.Title, Why: t.Meaning, Command: o.command("report", option, row.Provider),
 		FirstHeard: c.began, Since: row.First.UTC(), Until: row.Last.UTC(), Ongoing: c.taken == 0,
-		Attempts: row.Soft + row.Hard, Lost: int(row.lost()), Returned: int(row.Hard), Tried: int(row.lost() + c.between),
+		Attempts: row.Soft + row.Hard, Reasons: row.reasons, Lost: int(row.lost()), Returned: int(row.Hard), Tried: int(row.lost() + c.between),
 		Share: float64(part(row.lost(), r.handled)), Died: c.took && c.since == 0, Failed: int(c.messages), Usual: c.usual,
 	}
 	if len(t.Do) > 0 {

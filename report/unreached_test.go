@@ -245,3 +245,30 @@ func TestPartlyReached(t *testing.T) {
 		t.Error("it goes on after a day of mail taken")
 	}
 }
+
+// TestWaiting holds that the report of a day says how much mail waited at the end of that day, whenever
+// it is read and whenever the mail was deferred, and that this is the number of the queue's list as long
+// as all of it waits.
+func TestWaiting(t *testing.T) {
+	mails := [][]deferral{
+		sent("fine.example", 9*40, 0, oneDay/40),
+		deferrals("full.example", 3, oneDay+2*hour, hour, 4*hour, 3*oneDay, "expired"),    // given up on day 4
+		deferrals("slow.example", 5, 2*oneDay+20*hour, time.Minute, hour, 9*hour, "sent"), // taken on day 3
+		deferrals("dead.example", 2, 2*oneDay+3*hour, hour, 3*hour, 7*oneDay, ""),         // still queued
+	}
+	for _, until := range []time.Duration{3 * oneDay, 3*oneDay + hour, 6 * oneDay, 9 * oneDay} {
+		day := queueLog(t, until, mails...)
+		for n, want := range []int64{0, 3, 10, 5, 2, 2} {
+			if time.Duration(n+1)*oneDay > until {
+				break
+			}
+			rep := day(n)
+			if got := rep.Totals.Waiting; got == nil || *got != want {
+				t.Errorf("day %d, read after %v: %d waiting, want %d", n, until, *got, want)
+			}
+			if l := rep.List(SectionPending); until == time.Duration(n+1)*oneDay && (l == nil && want > 0 || l != nil && int64(l.Total) != want) {
+				t.Errorf("day %d: %+v listed, %d waiting", n, l, want)
+			}
+		}
+	}
+}

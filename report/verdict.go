@@ -11,7 +11,6 @@ import (
 	"bouncelog/internal/provider"
 	"bouncelog/internal/table"
 	"bouncelog/internal/when"
-	"bouncelog/judge"
 	"bouncelog/problem"
 	"bouncelog/store"
 )
@@ -87,13 +86,14 @@ type Background struct {
 // An Incident is a problem as a report shows it: with one window of time, and the same figures
 // everywhere.
 type Incident struct {
-	ID      string `json:"id"`                // problem.Problem.ID
-	Problem *int   `json:"problem,omitempty"` // index in the problems, from 0; nil: from no report
-	Level   string `json:"level"`
-	Title   string `json:"title"`
-	Short   string `json:"short"` // the title without the cause
-	Ours    bool   `json:"ours"`
-	Ongoing bool   `json:"ongoing"` // at the end of the period
+	ID      string       `json:"id"`                // problem.Problem.ID
+	Problem *int         `json:"problem,omitempty"` // index in the problems, from 0; nil: from no report
+	Level   string       `json:"level"`
+	Title   string       `json:"title"`
+	Short   string       `json:"short"` // the title without the cause
+	Ours    bool         `json:"ours"`
+	Scope   bounce.Scope `json:"scope,omitzero"` // who has to act
+	Ongoing bool         `json:"ongoing"`        // at the end of the period
 
 	Since   time.Time `json:"since"`
 	Until   time.Time `json:"until"` // the last refusal
@@ -130,6 +130,7 @@ type Incident struct {
 	Otherwise     string         `json:"other_explanation,omitempty"`
 	Disproved     string         `json:"disproved_by,omitempty"`
 	Command       string         `json:"command"`
+	ListSenders   string         `json:"list_senders,omitempty"` // command that lists many SenderDomains
 
 	// Stuck: the provider takes no mail for a reason of its own. Refused counts the mail that is
 	// not delivered.
@@ -311,11 +312,8 @@ func (r *Report) orderProblems() {
 	r.after = after
 }
 
-// ours reports whether the sending side has to act.
-func ours(p *problem.Problem) bool {
-	scope := judge.ReasonText(p.Reason).Scope
-	return !p.Unreached() && (p.Homemade() || scope == bounce.ScopeSender || scope == bounce.NoScope || p.Cause != "unknown")
-}
+// ours reports whether the sending side is at fault.
+func ours(p *problem.Problem) bool { return !p.Unreached() && p.WhoActs() == bounce.ScopeSender }
 
 // lostPerDay returns the messages returned per day, for at least one day.
 func lostPerDay(p *problem.Problem) float64 {
@@ -361,8 +359,15 @@ func (r *Report) incident(p *problem.Problem) Incident {
 		in.Share = part(int64(p.Messages), r.handled)
 	}
 	in.noise = p.Background
+	if len(p.SenderDomains) > sendersNamed && p.Reason != bounce.NoReason {
+		in.ListSenders = r.bySender(p.Reason)
+	}
+	in.Scope = p.WhoActs()
 	return in
 }
+
+// sendersNamed is the number of sender domains that a title names.
+const sendersNamed = 3
 
 // part returns the share of messages in a whole; 0: not known.
 func part(messages, whole int64) table.Share {

@@ -229,3 +229,16 @@ func TestOwnHopIsNoProvider(t *testing.T) {
 		}
 	}
 }
+
+// TestListSenders holds that an incident of more sender domains than its title names has the command
+// that lists them, for the same logs.
+func TestListSenders(t *testing.T) {
+	o := Options{Rerun: []string{"--day", "yesterday", "/var/log/mail.log"}}
+	r := &Report{bySender: o.bySender}
+	for n, want := range map[int]string{3: "", 4: "bouncelog report --section domains --by sender-domain --reason auth_failure --all --day yesterday /var/log/mail.log"} {
+		in := r.incident(&problem.Problem{Reason: bounce.AuthFailure, SenderDomains: make([]string, n)})
+		if in.ListSenders != want {
+			t.Errorf("%d sender domains: %q", n, in.ListSenders)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"time"
 
 	"bouncelog/bounce"
 	"bouncelog/store"
@@ -14,6 +15,41 @@ const (
 	waitedAsked = 500     // maximum number of providers for which the mail waiting at the end of a past period is looked up
 	waitedRead  = 200_000 // maximum number of failed attempts read for that, of the period and queueLifetime before it
 )
+
+// waiting returns Totals.Waiting. Of a past period it derives the number from the failed attempts of
+// queueLifetime: the mail of a recipient waits from a deferral until it is given up or, as far as
+// deferrals tell, until the recipient takes mail.
+func (r *Report) waiting(ctx context.Context, s store.Reader, f store.Filter) (*int64, error) {
+	if len(f.Reasons)+len(f.Outcomes) > 0 {
+		return nil, nil
+	}
+	end := r.End()
+	if !r.Past() {
+		f.Since = time.Time{} // the queue has no start
+		all, err := store.CountAll(ctx, s, f)
+		return &all.Pending, err
+	}
+	f.Since, f.Until = end.Add(-queueLifetime), end
+	f.Outcomes = []bounce.Outcome{bounce.Soft, bounce.Hard}
+	all, err := store.CountAll(ctx, s, f)
+	if err != nil || all.Soft+all.Hard > waitedRead {
+		return nil, err
+	}
+	waits, ended := map[pair]bool{}, map[pair]bool{}
+	for x, err := range s.Refusals(ctx, f) { // in the order of time
+		if err != nil {
+			return nil, err
+		}
+		p := pairOf(x)
+		taken := !x.DeliveredAfter.IsZero() && x.DeliveredAfter.Before(end)
+		ended[p] = ended[p] || x.Outcome == bounce.Hard // the last deferral, of the same second, may follow
+		if waits[p] = !ended[p] && !taken; !waits[p] {
+			delete(waits, p)
+		}
+	}
+	n := int64(len(waits))
+	return &n, nil
+}
 
 // waitedThen returns the groups by provider with Pending as of the end of a past period. A store
 // counts the mail that waits now; mail delivered or given up since is no longer in that count. It

@@ -650,7 +650,7 @@ func explanation(x judge.Explanation, reply string) []string {
 		reason += "; " + x.Sure
 	}
 	add("Reason", reason)
-	add("Whose turn", x.Turn)
+	add("Who acts", x.Turn)
 	add("Retry", x.Retry)
 	do := slices.Clone(x.Do)
 	for i := range do {

@@ -87,7 +87,7 @@ ended for each recipient; of a queue id without an attempt, how the message ende
 					_, err := io.WriteString(w, render.Trace(attempts, ends, loc))
 					return err
 				}
-				columns := append(render.AttemptColumns(), table.Column{Name: "words", Flex: true}, table.Column{Name: "end"}, table.Column{Name: "warning"})
+				columns := append(render.AttemptColumns(), table.Column{Name: "words", Flex: true}, table.Column{Name: "end"}, table.Column{Name: "warning"}, table.Column{Name: "turn", Flex: true})
 				rw := table.NewRowWriter(w, form, columns)
 				rw.OmitNil = true
 				endings := report.Endings(attempts, ends)
@@ -96,7 +96,12 @@ ended for each recipient; of a queue id without an attempt, how the message ende
 					if e := endings[i]; e != nil {
 						end = e.State
 					}
-					cells := append(render.AttemptCells(&attempts[i]), report.Sentence(&attempts[i]), end, table.Optional(attempts[i].Warning))
+					a := &attempts[i]
+					turn := ""
+					if a.Reason != bounce.NoReason {
+						turn = judge.Turn(&a.Delivery, a.Verdict)
+					}
+					cells := append(render.AttemptCells(a), report.Sentence(a), end, table.Optional(a.Warning), table.Optional(turn))
 					if err := rw.Row(cells); err != nil {
 						return err
 					}
@@ -104,7 +109,7 @@ ended for each recipient; of a queue id without an attempt, how the message ende
 				if len(attempts) == 0 {
 					for i := range ends {
 						e := &ends[i]
-						if err := rw.Row(append(render.AttemptCells(ended(e)), judge.ExplainLine(judge.EndLine(e.Event)).Title, string(e.Event), nil)); err != nil {
+						if err := rw.Row(append(render.AttemptCells(ended(e)), judge.ExplainLine(judge.EndLine(e.Event)).Title, string(e.Event), nil, nil)); err != nil {
 							return err
 						}
 					}

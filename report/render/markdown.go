@@ -69,7 +69,7 @@ func writeMarkdown(w io.Writer, r *report.Report) error {
 // writeMarkdownFact writes a fact as an item of a list.
 func writeMarkdownFact(b *bytes.Buffer, f report.Fact) {
 	text := table.Markdown(line(f))
-	if f.Label == "Run" {
+	if isCommand(&f) {
 		text = markdownCode(line(f))
 	}
 	fmt.Fprintf(b, "* %s: %s\n", table.Markdown(f.Label), text)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"bouncelog/internal/table"
+	"bouncelog/judge"
 	"bouncelog/problem"
 	"bouncelog/report"
 )
@@ -114,20 +115,30 @@ func facts(r *report.Report, in *report.Incident, detail bool) []report.Fact {
 		}
 		add("Recipients", in.Recipients, valid)
 	}
+	if n := len(in.SenderDomains); in.ListSenders != "" {
+		add("Senders", table.Count(int64(n), "sender domain"), "")
+	}
 	add("Our addresses", strings.Join(in.Addresses, ", "), "")
 	add("Sample reply", table.Cut(in.Reply, longest), "")
 	add("Warning", table.Cut(in.Warning, longest), "logged just before")
 	if detail || in.Level == problem.Likely {
 		add("Why", in.Why, "")
 	}
+	add("Who acts", judge.WhoActs(in.Scope), "")
 	add("Check first", in.Check, "")
 	if detail {
 		add("Or else", in.Otherwise, "")
 		add("Disproved by", in.Disproved, "")
 	}
 	add("Run", in.Command, "")
+	if len(in.ListSenders) <= longest { // half a command would be another command
+		add("List senders", in.ListSenders, "")
+	}
 	return list
 }
+
+// isCommand reports whether a fact is a command, which is not broken.
+func isCommand(f *report.Fact) bool { return f.Label == "Run" || f.Label == "List senders" }
 
 func returned(messages int) string {
 	if messages == 1 {

@@ -103,7 +103,7 @@ func writeText(w io.Writer, r *report.Report, o Options) error {
 // writeFact writes a label and its value, in as many lines as needed; a command is not folded.
 func writeFact(b *bytes.Buffer, f report.Fact, width int) {
 	lines := []string{table.Clean(line(f))}
-	if f.Label != "Run" {
+	if !isCommand(&f) {
 		lines = folded(lines[0], width-labelWidth)
 	}
 	for i, line := range lines {

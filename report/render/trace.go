@@ -34,9 +34,11 @@ func Trace(attempts []store.Attempt, ends []bounce.End, loc *time.Location) stri
 		}
 		if a.Reason != bounce.NoReason {
 			t := judge.AttemptText(&a.Delivery, a.Verdict)
-			if words := a.Reason.String() + ": " + t.Meaning + " " + strings.Join(t.Do, " "); !explained[words] {
-				explained[words] = true // once is enough
+			words, turn := a.Reason.String()+": "+t.Meaning+" "+strings.Join(t.Do, " "), judge.Turn(&a.Delivery, a.Verdict)
+			if !explained[words+turn] {
+				explained[words+turn] = true // once is enough
 				say("      ", words)
+				say("      who acts: ", turn)
 			}
 		}
 		if e := endings[i]; e != nil {

@@ -18,8 +18,13 @@ func TestTraceNamesWhoActs(t *testing.T) {
 			Verdict:  bounce.Verdict{Reason: bounce.SystemError, Detail: detail, Scope: bounce.ScopeSender, Confidence: bounce.NamedCause},
 		}
 	}
-	got := Trace([]store.Attempt{attempt("a@one.example", ""), attempt("b@two.example", "own-store"), attempt("c@two.example", "own-store")}, nil, time.UTC)
-	for _, want := range []string{"A 4xx of theirs: wait.", "Your own mail store"} {
+	theirs := attempt("d@three.example", "")
+	theirs.Scope, theirs.Reason = bounce.ScopeRemote, bounce.Connection
+	got := Trace([]store.Attempt{theirs, attempt("a@one.example", ""), attempt("b@two.example", "own-store"), attempt("c@two.example", "own-store")}, nil, time.UTC)
+	if n := strings.Count(got, "who acts: You: "); n != 2 {
+		t.Errorf("%d times you:\n%s", n, got)
+	}
+	for _, want := range []string{"A 4xx of theirs: wait.", "Your own mail store", "who acts: The receiving side"} {
 		if strings.Count(got, want) != 1 {
 			t.Errorf("%q is not in it once:\n%s", want, got)
 		}
