@@ -60,7 +60,7 @@ func TestGuessedReplies(t *testing.T) {
 		want  bounce.Reason
 		reply string
 	}{
-		{bounce.MailboxFull, "550 Ablage voll"},
+		{bounce.MailboxFull, "550 die Ablage dieses Nutzers ist voll"},
 		{bounce.Greylisted, "451 come again in 10 minutes, stranger"},
 		{bounce.UserUnknown, "550 that person never lived at this mailbox"},
 	} {

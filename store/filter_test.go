@@ -32,7 +32,7 @@ func TestEverybody(t *testing.T) {
 			t.Fatalf("%s: a field of a kind that this test does not know", typ.Field(i).Name)
 		}
 		name := typ.Field(i).Name
-		if want := slices.Contains([]string{"Since", "Until", "Outcomes", "Reasons"}, name); f.Everybody() != want {
+		if want := slices.Contains([]string{"Since", "Until", "Outcomes", "Reasons", "NoHistory"}, name); f.Everybody() != want {
 			t.Errorf("%s alone is set: Everybody() = %v", name, !want)
 		}
 	}
