@@ -94,7 +94,7 @@ func TestStrangersBeside(t *testing.T) {
 			`"from":"eve@x.example","subject":"hi"`, `"created":"2026-11-23T09:47:06Z","email":"eve@x.example"`, `"user":"eve"`, `"username":"eve"`, `"customer":7`, `"ticket":17`, `"path":"/contact"`,
 			`"route":"/contact"`, `"remote_addr":"192.0.2.9"`, `"status":200`, `"caller":"shop/form.go:17"`, `"httpRequest":{"status":200}`, `"level":30,"pid":7,"hostname":"web1"`,
 			`"level":200,"channel":"app","extra":[]`, `"channel":"app"`, `"logger":"main"`, `"name":"postfix"`, `"form":{"a":1}`, `"tagsOfForm":["a"]`, `"read":false`, `"Email":"eve@x.example"`, `"_user":"eve"`,
-			`"body":{"email":"eve@x.example"}`, `"url":"/contact"`, `"headers":"a: b"`,
+			`"body":{"email":"eve@x.example"}`, `"url":"/contact"`, `"url":"{"`, `"userAgent":"{"`, `"operation":"{"`, `"headers":"a: b"`,
 		} {
 			for _, line := range []string{`{"time":"2026-11-23T09:47:06Z",` + beside + `,"message":` + quote(x) + `}`, `{"message":` + quote(x) + `,` + beside + `}`, `{"log":` + quote(`{"message":`+quote(x)+`,`+beside+`}`) + `}`} {
 				if kind, r := parseLines(t, line); kind != Unparsed {

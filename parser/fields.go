@@ -4,13 +4,13 @@ import "bytes"
 
 // beside reads a field of the object itself, beside its text, that is not one of the fields of
 // every log library. A field that neither a shipper nor an exporter is known to write is an
-// application's: the address in a form, the customer of a ticket. It reports whether the value is
-// used.
-func (o *object) beside(key, v []byte, p *Parser) (used bool) {
+// application's: the address in a form, the customer of a ticket. v is the value, or the beginning of
+// an object or a list; a text "{" is no object, since strangers write texts. beside reports whether
+// the value is used.
+func (o *object) beside(key, v []byte, isObject bool, p *Parser) (used bool) {
 	if isOfJournal(key) {
 		return false
 	}
-	isObject := len(v) == 1 && v[0] == '{'
 	var buf [32]byte
 	name, dot := buf[:0], false
 	for i, c := range key {

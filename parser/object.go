@@ -340,14 +340,14 @@ scan:
 					m.used = o.field(key, b[m.start:i], p)
 				case c == '[' && i+1 < len(b) && (b[i+1] == ' ' || isDigit(b[i+1])):
 					if own[depth] && b[i+1] == ' ' && !isExporter(key) {
-						o.beside(key, b[i:i+1], p)
+						o.beside(key, b[i:i+1], false, p)
 					}
 					if v := p.bytesOf(b[i:]); v != nil {
 						p.outline.learning = false
 						o.field(key, v, p)
 					}
 				case own[depth] && !isExporter(key):
-					o.beside(key, b[i:i+1], p)
+					o.beside(key, b[i:i+1], c == '{', p)
 				}
 			} else if string(names[depth]) == "values" && own[depth] { // a string in a list
 				m = member{start: start, end: end, used: true}
@@ -666,7 +666,7 @@ func (o *object) field(key, v []byte, p *Parser) (used bool) {
 			}
 		}
 		if o.other(v); o.direct || string(o.parent) == "file" || string(o.parent) == "image" {
-			used = o.beside(key, v, p) || used
+			used = o.beside(key, v, false, p) || used
 		}
 		return used
 	}

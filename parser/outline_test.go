@@ -26,6 +26,10 @@ var objects = [][2]string{
 		`{"customer":"x","message":"Nov 23 09:47:06 mx1 postfix/smtp[1]: 4A1B2C3D4E: to=<a@b.example>, relay=none, delay=1, dsn=4.4.1, status=deferred (x)","offset":1}`,
 		`{"customer":"x","message":"Nov 23 09:47:06 mx1 postfix/smtp[1]: 4A1B2C3D4E: to=<a@b.example>, relay=none, delay=1, dsn=4.4.1, status=deferred (x)","offset":12}`,
 	},
+	{ // a visitor's text that looks like an object
+		`{"level":"info","time":"2026-11-23T09:47:03Z","userAgent":"Mozilla","message":"Nov 23 09:47:06 mx1 postfix/smtp[1]: 4A1B2C3D4E: to=<a@b.example>, relay=none, delay=1, dsn=4.4.1, status=deferred (x)"}`,
+		`{"level":"info","time":"2026-11-23T09:47:04Z","userAgent":"{","message":"Nov 23 09:47:06 mx1 postfix/smtp[1]: 4A1B2C3D4E: to=<a@b.example>, relay=none, delay=1, dsn=4.4.1, status=deferred (x)"}`,
+	},
 	{ // only a value that is not read differs
 		`{"message":"Nov 23 09:47:06 mx1 postfix/smtp[1]: 4A1B2C3D4E: to=<a@b.example>, relay=none, delay=1, dsn=4.4.1, status=deferred (x)","offset":1}`,
 		`{"message":"Nov 23 09:47:06 mx1 postfix/smtp[1]: 4A1B2C3D4E: to=<a@b.example>, relay=none, delay=1, dsn=4.4.1, status=deferred (x)","offset":12}`,

@@ -52,7 +52,7 @@ func (p *Parser) prettyLine(line []byte, r *Result, offset int64) (kind Kind, ok
 		case len(value) == 1 && (end == '{' || end == '['):
 			if (e.level == 0 || e.level == 1 && isExporter(e.top)) && !isExporter(key) && string(key) != "MESSAGE" {
 				e.direct = true
-				e.beside(key, value, p)
+				e.beside(key, value, end == '{', p)
 			}
 			e.level++
 			if e.level == 1 {
