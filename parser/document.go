@@ -101,7 +101,7 @@ func document(b []byte, depth, outer int, yield func(int, []byte) bool) bool {
 	}
 	start, end := listOfEntries(b)
 	spine := outer + start + len(b) - end
-	if start < 0 || spine > maxSpine || spine*((end-start)/shortestEntry) > maxCopied {
+	if start < 0 || spine > maxSpine || spine*longElements(b[start:end], maxCopied/spine) > maxCopied {
 		return yield(0, b)
 	}
 	var entry []byte
@@ -117,6 +117,20 @@ func document(b []byte, depth, outer int, yield func(int, []byte) bool) bool {
 		}
 	}
 	return true
+}
+
+// longElements returns the number of elements of a list that get the text round them. It counts them
+// only if the list is long enough for more than limit.
+func longElements(list []byte, limit int) (n int) {
+	if len(list)/shortestEntry <= limit {
+		return 0
+	}
+	for _, element := range elements(list) {
+		if len(element) >= shortestEntry {
+			n++
+		}
+	}
+	return n
 }
 
 // listOfEntries returns the start and the end of the only list of objects or lists under an

@@ -73,6 +73,24 @@ func TestEntries(t *testing.T) {
 	}
 }
 
+// TestLargeEntries reads a document with more entries, and more text round them, than fit if each
+// were as short as an entry can be.
+func TestLargeEntries(t *testing.T) {
+	const n = 12_000
+	record := `,{"body":{"stringValue":"` + wrapSyslog + `"}}`
+	document := `{"resourceLogs":[{"resource":{"a":"` + strings.Repeat("x", 3000) + `"},"scopeLogs":[{"logRecords":[` + strings.Repeat(record, n)[1:] + `]}]}]}`
+	if len(document) > 4<<20 {
+		t.Fatal("longer than a line")
+	}
+	got := 0
+	for range entries([]byte(document)) {
+		got++
+	}
+	if got != n {
+		t.Errorf("%d entries, want %d", got, n)
+	}
+}
+
 // TestDeepEntries checks that the cost of a document is proportional to its size, for lists within
 // lists and for many small entries, each of which would repeat the text round the list.
 func TestDeepEntries(t *testing.T) {
