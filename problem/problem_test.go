@@ -312,7 +312,12 @@ func TestProblems(t *testing.T) {
 				refused(5, 5, day, from, users, relay, mail{reason: bounce.UserUnknown, guess: true, code: 550}),
 				refused(5, 3, 2*day, from, users, relay, policy),
 			),
-			[]finding{{problem.Likely, "unknown", bounce.Policy, 5, 5}},
+			[]finding{{problem.Likely, "unknown", bounce.Unknown, 10, 5}},
+		},
+		{
+			"a guess of a reason that is not the sender's hides nothing",
+			join(to(10, 0, from, users, relay), refused(5, 5, day, from, users, relay, mail{reason: bounce.MailboxDisabled, guess: true, code: 550})),
+			[]finding{{problem.Likely, "unknown", bounce.Unknown, 5, 5}},
 		},
 		{
 			"addresses never delivered to",

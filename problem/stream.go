@@ -185,10 +185,21 @@ func readRefusals(ctx context.Context, s store.Reader, f store.Filter, o Thresho
 			}
 		}
 	}
+	// The words of other replies suggest a reason that is not the sender's; to this search they name
+	// no cause.
+	if f, ok := f.Restrict(addressReasons); ok {
+		f.Guesses = true
+		if err := x.read(ctx, f, reached); err != nil {
+			return nil, err
+		}
+	}
 	x.retries = nil
 	x.assign()
 	return x, nil
 }
+
+// addressReasons are the reasons of the other refusals.
+var addressReasons = bounce.Reasons(func(r bounce.Reason) bool { return !r.RefusesSender() })
 
 // refusedReasons are the reasons of the refusals that a search reads.
 var refusedReasons = bounce.Reasons(bounce.Reason.RefusesSender)

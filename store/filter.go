@@ -43,6 +43,8 @@ type Filter struct {
 	// NoHistory, for Reader.Refusals: the caller does not need DeliveredBefore and DeliveredAfter. An
 	// engine may leave them out.
 	NoHistory bool
+	// Guesses, for Reader.Refusals: only refusals whose reason is a guess (bounce.Guess).
+	Guesses bool
 	// QueuedBefore, for Reader.Queue: only recipients whose first deferral was before this time.
 	QueuedBefore time.Time
 }
@@ -80,7 +82,7 @@ func (f Filter) OfMessages() bool {
 // those of all senders, recipients, hosts and relays.
 func (f Filter) Everybody() bool {
 	f.Outcomes, f.Reasons = nil, nil
-	return f.OfMessages() && f.Host == "" && f.MTA == "" && f.QueueID == "" && !f.Undelivered && !f.Own && f.QueuedBefore.IsZero()
+	return f.OfMessages() && f.Host == "" && f.MTA == "" && f.QueueID == "" && !f.Undelivered && !f.Own && !f.Guesses && f.QueuedBefore.IsZero()
 }
 
 // Always returns f without Since and Until.

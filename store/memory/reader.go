@@ -402,6 +402,9 @@ func (r *reader) Refusals(_ context.Context, f store.Filter) iter.Seq2[*store.Re
 	return func(yield func(*store.Refusal, error) bool) {
 		known := make(map[store.Traits]*store.Traits)
 		for e := range r.failures(f) {
+			if f.Guesses && e.Confidence != bounce.Guess {
+				continue
+			}
 			template, _ := bounce.Split(e.Response)
 			t := store.Traits{
 				Source: e.Source, SenderDomain: e.SenderDomain, NullSender: e.SenderKnown && e.Sender == "", RecipientDomain: e.RecipientDomain,

@@ -30,6 +30,7 @@ type query struct {
 	inDomain   []int64        // the senders of senderDom, if they are few and were looked up
 	senders    []int64        // nil: any
 	logins     []int64        // nil: any
+	replies    []int64        // nil: any
 	routes     map[int64]bool // nil: any
 	kinds      func(kind int64) bool
 	origins    map[int64]bool
@@ -573,6 +574,9 @@ func (q *query) where() string {
 	}
 	if len(q.logins) > 0 {
 		cond = append(cond, in("a.client", q.logins))
+	}
+	if len(q.replies) > 0 {
+		cond = append(cond, in("a.reply", q.replies))
 	}
 	if len(q.inDomain) > 0 {
 		cond = append(cond, in("a.sender", q.inDomain))

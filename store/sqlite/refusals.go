@@ -76,6 +76,15 @@ func (r *reader) refusals(ctx context.Context, f store.Filter, yield func(*store
 		}
 	}
 	table, original := "failure", originalDomain
+	if f.Guesses {
+		err := c.Each(func(v []driver.Value) error {
+			q.replies = append(q.replies, num(v[0]))
+			return nil
+		}, "SELECT id FROM reply WHERE confidence = ? ORDER BY id", bounce.Guess.String())
+		if err != nil || len(q.replies) == 0 {
+			return err
+		}
+	}
 	if covers(store.Suspect, f.Reasons) && q.logins == nil {
 		table, original = "refusal", "a.original"
 		if len(f.Reasons) == len(store.Suspect) && len(f.Outcomes) == 2 {

@@ -359,7 +359,18 @@ func sameRefusals(t testing.TB, want, got store.Reader, f store.Filter) {
 	if d := diff(own(w), own(g)); d != "" {
 		t.Errorf("Refusals(%s), the sending side's own (-want +got):\n%s", describe(f), d)
 	}
-	f.Own, f.NoHistory = false, true // an engine may leave out the deliveries
+	f.Own, f.Guesses = false, true
+	var guesses []refusal
+	for _, x := range w {
+		if x.Traits.Confidence == bounce.Guess {
+			guesses = append(guesses, x)
+		}
+	}
+	g, _ = refusals(t, got, f)
+	if d := diff(guesses, g); d != "" {
+		t.Errorf("Refusals(%s), guesses (-want +got):\n%s", describe(f), d)
+	}
+	f.Guesses, f.NoHistory = false, true // an engine may leave out the deliveries
 	bare := func(list []refusal) []refusal {
 		list = slices.Clone(list)
 		for i := range list {

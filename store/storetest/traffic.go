@@ -219,6 +219,10 @@ func (t *Traffic) emit(b *store.Batch, d bounce.Delivery, fate int, born time.Ti
 			d.Enhanced = bounce.Enhanced(5, 1, 1)
 			d.Response = "550 5.1.1 <" + d.Recipient + ">: Recipient address rejected: User unknown"
 			v = bounce.Verdict{Reason: bounce.UserUnknown, Scope: bounce.ScopeRecipient, Rule: "user-unknown", Confidence: bounce.NamedCause}
+			if t.n%5 == 0 {
+				d.Enhanced, d.Response = 0, "550 that person is gone"
+				v.Rule, v.Confidence = "guess", bounce.Guess
+			}
 		case 1:
 			d.Enhanced = bounce.Enhanced(5, 7, 26)
 			d.Response = "550 5.7.26 Unauthenticated email from " + d.SenderDomain + " is not accepted due to domain's DMARC policy. " + fmt.Sprintf("%x-%x.%d", t.r.Uint32(), t.r.Uint64(), t.r.IntN(1e9))
