@@ -17,14 +17,22 @@ func TestReasonsDocumented(t *testing.T) {
 	var b bytes.Buffer
 	b.WriteString(`# The reasons
 
-Every failed delivery attempt has one reason. It says why, and its scope says who has to act: the recipient's side
-(clean the list), the sender (mend your own set-up), the message, the remote side, or nobody (wait). It does not say
-whether the attempt was soft or hard: that is what the mail server did, and is kept apart.
+Every failed delivery attempt has one reason. The reason says why it failed. Its scope says who has to act:
 
-Only a permanent failure whose scope is ` + "`recipient`" + ` is a ground to stop mailing an address, and
-` + "`recipient_restricted`" + ` only for the sender it was said to.
+| scope | who acts |
+|---|---|
+| ` + "`recipient`" + ` | the recipient's side; remove or correct the address |
+| ` + "`sender`" + ` | you: correct your configuration |
+| ` + "`message`" + ` | you: change the message |
+| ` + "`remote`" + ` | the other side |
+| ` + "`none`" + ` | nobody; wait |
 
-This page is written from judge/texts.go by ` + "`go generate ./judge`" + `.
+The reason does not say whether the attempt was soft or hard. The mail server decides that, and it is stored separately.
+
+Only a permanent failure with the scope ` + "`recipient`" + ` is a reason to stop mailing an address. ` + "`recipient_restricted`" + ` applies only to the
+sender that was refused.
+
+This page is generated from judge/texts.go by ` + "`go generate ./judge`" + `.
 
 | reason | in short | scope | retry |
 |---|---|---|---|
@@ -81,31 +89,41 @@ This page is written from judge/texts.go by ` + "`go generate ./judge`" + `.
 const details = `
 ## Details
 
-Where the reply or the situation says so, a detail names the mechanism, the list or the provider (` + "`spamhaus-zen` `spamcop`\n`barracuda` `microsoft`" + ` …), or the part of your own side that is at fault. Details that begin with ` + "`own-`" + ` have the scope sender: there is
-no other side that could act; but ` + "`own-table`, `own-mailbox`, `own-relay` and `smarthost`" + ` leave the scope recipient: no server of the recipient's was
-asked, and whether the mailbox should exist your own tables say. None of these puts an address on the suppression list by itself. ` + "`receiver-dnsbl-error`" + ` (reason ` + "`system_error`, scope `remote`" + `) is no listing: a blocklist refused to answer
-the receiver, who took that for a yes.
+If the reply or the situation shows it, a detail names the mechanism, the list or the provider (` + "`spamhaus-zen`" + `, ` + "`spamcop`" + `, ` + "`barracuda`" + `,
+` + "`microsoft`" + `, …), or the part of your own side that is at fault.
+
+* Details that begin with ` + "`own-`" + ` have the scope sender, since no other side can act.
+* The exceptions are ` + "`own-table`" + `, ` + "`own-mailbox`" + `, ` + "`own-relay`" + ` and ` + "`smarthost`" + `, which have the scope recipient. No server of the
+  recipient was asked, and only your own tables say whether the mailbox should exist. None of these details alone puts an address on
+  the suppression list.
+* ` + "`receiver-dnsbl-error`" + ` (reason ` + "`system_error`" + `, scope ` + "`remote`" + `) is no listing: a blocklist refused to answer the receiver, and the
+  receiver took that for a listing.
 
 | detail | meaning |
 |---|---|
 `
 
 const sure = `
-## How sure
+## Confidence
 
-` + "`named`: the text names the cause. `provider`: the provider documents this meaning of the code. `text`: the wording is general.\n`code`: there was only the code to go by." + `
+| confidence | evidence |
+|---|---|
+| ` + "`named`" + ` | the text names the cause |
+| ` + "`provider`" + ` | the provider documents this meaning of the code |
+| ` + "`text`" + ` | the wording is general |
+| ` + "`code`" + ` | only the code |
+| ` + "`guess`" + ` | no rule knows the wording; the reason is the most probable one for its words |
 
-Where the rules end at a reply code, at a vague enhanced code or at nothing, the words are weighed: ` + "`" + `guess` + "`" + ` means that no rule
-knows the wording, and that the reason is the most probable one by its words (logistic regression on words, their first five
-letters, concepts and codes). It is learned from the texts and examples of the rules and from judge/testdata/replies.tsv by
-` + "`" + `go generate ./judge` + "`" + `, which writes judge/guess.bin (61 kB). A reason is guessed from a probability of 0.6 on, and one of
-blocklist, reputation, auth_failure and rdns_helo from 0.8 on. The mail server's own words and the replies of its own filters
-and stores are not guessed at.
+A guess is made if the rules end at a reply code, at a vague enhanced status code or at nothing. It is a logistic regression on
+words, their first five letters, concepts and codes. ` + "`go generate ./judge`" + ` trains it on the texts and examples of the rules and on
+judge/testdata/replies.tsv, and writes judge/guess.bin (61 kB). A guess needs a probability of at least 0.6; for blocklist,
+reputation, auth_failure and rdns_helo, 0.8. The mail server's own words, and the replies of its own filters and mail stores, are not
+guessed.
 
-Tables count a guess under its reason, but nothing acts on it: no address is suppressed for it, it makes no recipient invalid,
-and for the search for problems the reply names no cause. The report lists such replies with the guess under "Log coverage".
+Tables count a guess under its reason, but nothing acts on it: it suppresses no address, it makes no recipient invalid, and in the
+search for problems the reply names no cause. The report lists such replies with their guess under "Log coverage".
 
-How often the reason is right, and how often one of the four reasons above is:
+The table shows how often the reason is right (accuracy), and precision and recall for the four reasons above:
 
 | replies | number | reason: rules alone | with guesses | four reasons, precision: alone | with | recall: alone | with | guesses | right |
 |---|---|---|---|---|---|---|---|---|---|
@@ -114,17 +132,24 @@ How often the reason is right, and how often one of the four reasons above is:
 | second set | 92 | 0.750 | 0.870 | 1.000 | 1.000 | 0.853 | 0.912 | 13 | 11 |
 | third set | 93 | 0.624 | 0.763 | 0.962 | 0.966 | 0.758 | 0.848 | 19 | 13 |
 
-The folds are those of ` + "`" + `go test ./judge -run TestUnseenReplies -v` + "`" + `: the replies of a fifth of the sources are judged without the
-texts of rules and concepts that occur in no other reply, and with weights that were learned without them and without like
-examples. The three sets were written down and labelled before they were judged; the design was chosen by the folds and the
-first two, the third was judged once. They are not in the repository. For all labelled replies and all rules the reason is right for
-0.986 of the common ones (rules alone: 0.988) and 0.959 of the rare ones (0.961): rules were written from them, few end at a guess.
+The folds are those of ` + "`go test ./judge -run TestUnseenReplies -v`" + `. For each fold, a fifth of the sources, the replies are judged
+without the texts of rules and concepts that occur in no other reply, and with weights that were trained without them and without
+similar examples. The three sets were collected and labelled before they were judged. The design was chosen by the folds and the first
+two sets; the third set was judged once. The sets are not in the repository.
+
+With all rules, the reason is right for these shares of the labelled replies. Most rules were written from them, so few replies end at a
+guess:
+
+| labelled replies | rules alone | with guesses |
+|---|---|---|
+| common | 0.988 | 0.986 |
+| rare | 0.961 | 0.959 |
 
 `
 
 const ownRules = `## Your own rules
 
-A file of rules (TOML) given with ` + "`--rules`" + ` is looked at before the built-in ones:
+` + "`--rules`" + ` names a file of rules (TOML). Its rules are examined before the built-in ones:
 
     [[rule]]
     id = "acme-full"             # your name for it; it is shown with each verdict
@@ -133,19 +158,48 @@ A file of rules (TOML) given with ` + "`--rules`" + ` is looked at before the bu
     not = ["beinahe"]            # and none of these
     host = "mx.acme.example"     # only from relays of this name (or the name of a known provider)
 
-Further conditions: ` + "`code`" + ` (` + "`\"550\"`, `\"4xx\"`" + `), ` + "`enhanced`" + ` (` + "`\"5.7.1\"`, `\"x.7.1\"`" + `), ` + "`stage`" + `, ` + "`all`" + ` (every one of these texts), ` + "`url`" + ` (or one of
-these in a link of the text), ` + "`not_url`" + `, ` + "`re`" + ` (an RE2 expression, beside ` + "`any`" + `). ` + "`detail`" + ` and ` + "`scope`" + ` may be set; ` + "`over`" + ` names rules that
-give way to this one. In texts ` + "`{addr}` `{ip}` `{host}` `{id}` `{n}`" + ` stand for an address, an IP address, a host name, an id and
-a number, and ` + "`|`" + ` for the end of a word. Accents do not count. A rule with a host and a text comes before one with a host
-and a code, then texts, then codes; among equals the longest text decides. ` + "`enhanced = \"5.7.606-649\"`" + ` means a range.
+The fields of a rule:
 
-A rule may ask for the situation with ` + "`when`" + ` (all of these facts) and ` + "`unless`" + ` (none of them): ` + "`local`" + ` (the words are the mail
-server's own), ` + "`remote`" + ` (a remote server replied), ` + "`here`" + ` (a delivery agent of this host), ` + "`router`" + ` (Exim: no transport was reached), ` + "`lmtp`" + `,
-` + "`loopback`, `private`" + ` (the next hop's address, or a socket), ` + "`submission`" + ` (a port other than 25), ` + "`port-465`" + `, ` + "`ipv6`" + ` (the mail server itself about a host with a public IPv6 address); of the name that was not
-found: ` + "`same-name`" + ` (the recipient's domain), ` + "`their-name`" + ` (a name below it), ` + "`own-name`" + ` (another); ` + "`given-up`, `forwarded`" + `.
+| field | meaning |
+|---|---|
+| ` + "`any`" + ` | one of these texts |
+| ` + "`all`" + ` | every one of these texts |
+| ` + "`not`" + ` | none of these texts |
+| ` + "`re`" + ` | an RE2 expression, beside ` + "`any`" + ` |
+| ` + "`url`" + `, ` + "`not_url`" + ` | one of these, or none of these, in a link of the text |
+| ` + "`code`" + ` | reply code: ` + "`\"550\"`" + `, ` + "`\"4xx\"`" + ` |
+| ` + "`enhanced`" + ` | enhanced status code: ` + "`\"5.7.1\"`" + `, ` + "`\"x.7.1\"`" + `; a range: ` + "`\"5.7.606-649\"`" + ` |
+| ` + "`stage`" + ` | the command that failed |
+| ` + "`host`" + ` | name of the relay, or of a known provider |
+| ` + "`when`" + `, ` + "`unless`" + ` | all of these facts, or none of them; see below |
+| ` + "`has`" + `, ` + "`lacks`" + ` | concepts, see below |
+| ` + "`detail`" + `, ` + "`scope`" + ` | detail and scope of the verdict |
+| ` + "`over`" + ` | rules that this rule replaces when both match |
 
-Instead of texts a rule may ask for concepts that stand in one sentence: ` + "`has = [\"content\", \"forbidden\"]`" + `, and ` + "`lacks`" + ` for those that may not.
-A ` + "`[[concept]]` has an `id` and its words in `any`" + `. Such rules come after texts; the first in the file decides. ` + "`bouncelog explain --rules`" + ` lists all rules.
+In texts, ` + "`{addr}`" + ` ` + "`{ip}`" + ` ` + "`{host}`" + ` ` + "`{id}`" + ` ` + "`{n}`" + ` stand for an address, an IP address, a host name, an id and a number, and ` + "`|`" + ` stands
+for the end of a word. Accents do not count. Rules have this order: rules with a host and a text, rules with a host and a code,
+rules with a text, rules with a code. Among equals, the longest text decides.
+
+` + "`when`" + ` and ` + "`unless`" + ` use these facts about an attempt:
+
+| fact | meaning |
+|---|---|
+| ` + "`local`" + ` | the words are the mail server's own |
+| ` + "`remote`" + ` | a remote server replied |
+| ` + "`here`" + ` | a delivery agent of this host |
+| ` + "`router`" + ` | Exim: no transport was reached |
+| ` + "`lmtp`" + ` | delivery by LMTP |
+| ` + "`loopback`" + `, ` + "`private`" + ` | the address of the next hop, or a socket |
+| ` + "`submission`" + ` | a port other than 25 |
+| ` + "`port-465`" + ` | port 465 |
+| ` + "`ipv6`" + ` | the mail server itself, about a host with a public IPv6 address |
+| ` + "`same-name`" + `, ` + "`their-name`" + `, ` + "`own-name`" + ` | the name that was not found is the recipient's domain, a name below it, another name |
+| ` + "`given-up`" + ` | the message was given up |
+| ` + "`forwarded`" + ` | the mail was for an address in another domain and was forwarded |
+
+A rule can also ask for concepts that occur in one sentence: ` + "`has = [\"content\", \"forbidden\"]`" + `; ` + "`lacks`" + ` names concepts that must not
+occur. A ` + "`[[concept]]`" + ` has an ` + "`id`" + ` and its words in ` + "`any`" + `. Such rules come after texts; the first in the file decides.
+` + "`bouncelog explain --rules`" + ` lists all rules.
 `
 
 func TestReasonTexts(t *testing.T) {
