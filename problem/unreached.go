@@ -39,11 +39,11 @@ type Unreached struct {
 	// Share is the share of Lost in all mail of the period.
 	Share float64
 	// Died: the provider took mail before the failures began, and none since. Failed counts the
-	// messages since then, including those before the period. Usual is the usual number of hours, in
-	// the time since, in which the provider takes mail.
+	// messages since then, including those before the period. Usual is the number of hours, in the
+	// time since, in which the provider usually takes mail; 0 if that is not known.
 	Died   bool
 	Failed int
-	Usual  float64
+	Usual  int
 	Queue  *Queue // of a provider that died; nil: not known
 }
 
@@ -57,12 +57,11 @@ type Queue struct {
 }
 
 // When a provider that died is an incident, however little mail goes there: after deadFor without a
-// delivery, or after deadSoon if it usually takes mail in at least deadHours hours of such a time. In
-// hours, since mail comes in batches. By chance, none of five hours has a delivery once in 150 times.
-// Restarts and upgrades of a receiver take less than deadSoon. Higher: later.
+// delivery, or if it usually takes mail in at least deadHours hours of such a time. In hours, since mail
+// comes in batches. By chance, none of five hours has a delivery once in 150 times. Restarts and
+// upgrades of a receiver take less. Higher: later.
 const (
 	deadFor   = 24 * time.Hour
-	deadSoon  = 4 * time.Hour
 	deadHours = 5
 )
 
@@ -72,8 +71,7 @@ func (u *Unreached) dead() bool {
 	if !u.FirstHeard.IsZero() {
 		began = u.FirstHeard
 	}
-	silent := u.Until.Sub(began)
-	return u.Died && u.Failed >= IncidentLeast && (silent >= deadFor || silent >= deadSoon && u.Usual >= deadHours)
+	return u.Died && u.Failed >= IncidentLeast && (u.Until.Sub(began) >= deadFor || u.Usual >= deadHours)
 }
 
 // Problem describes u as a Problem.

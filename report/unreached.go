@@ -15,8 +15,9 @@ import (
 	"bouncelog/store"
 )
 
-// usualLeast is the minimum time from which the usual hours of a provider are derived.
-const usualLeast = 3 * 24 * time.Hour
+// usualLeast is the minimum number of earlier days from which the usual hours of a provider are
+// derived.
+const usualLeast = 3
 
 // unreachedAtMost is the maximum number of providers to which mail is not delivered.
 const unreachedAtMost = 20
@@ -339,7 +340,7 @@ type course struct {
 	took     bool      // mail was taken before the failures
 	since    int64     // messages taken from the hour in which the failures began to the last failure
 	messages int64     // messages first tried since the failures began
-	usual    float64   // hours in which the provider usually takes mail, in the time from then to the last failure
+	usual    int       // see usualHours
 	began    time.Time // the first failure if it lies before the period, else zero
 	between  int64     // messages taken from the first failure to the last
 	failures int64     // in the period
@@ -356,8 +357,9 @@ func (r *Report) unreachedCourse(ctx context.Context, s store.Reader, o Options,
 	share := float64(row.lost()) / float64(row.Delivered+row.lost()) // share of the provider's mail that fails
 	cells := row.hours
 	slices.SortFunc(cells, func(a, b store.Cell) int { return cmp.Compare(a.Keys[0], b.Keys[0]) })
-	// The hours of the first and the last failure, and of the first message taken since.
-	var began, last, first time.Time
+	// The hours of the first and the last failure, of the last of the period, and of the first message
+	// taken since.
+	var began, last, lastIn, first time.Time
 	var lull problem.Course
 	over := func() bool { return row.little && lull.Since() > 0 || lull.Over() }
 	firstIn := func(hour time.Time, reasons []bounce.Reason, outcomes ...bounce.Outcome) (time.Time, error) {
@@ -366,10 +368,8 @@ func (r *Report) unreachedCourse(ctx context.Context, s store.Reader, o Options,
 		span, err := s.Span(ctx, f)
 		return span.First.UTC(), err
 	}
-	later := false // after the period
-	// The hours before the failures in which mail was taken: their number, and the first.
-	var hours, hoursBefore int
-	var firstTaken time.Time
+	later := false         // after the period
+	var taking []time.Time // the hours in which mail was taken
 	for i := range cells {
 		t, err := time.Parse(hourLayout, cells[i].Keys[0])
 		if err != nil || known(t).IsZero() {
@@ -381,9 +381,7 @@ func (r *Report) unreachedCourse(ctx context.Context, s store.Reader, o Options,
 			}
 		}
 		if cells[i].Delivered > 0 {
-			if hours++; hours == 1 {
-				firstTaken = t
-			}
+			taking = append(taking, t)
 		}
 		var failures int64
 		for reason, n := range cells[i].Reasons {
@@ -397,13 +395,13 @@ func (r *Report) unreachedCourse(ctx context.Context, s store.Reader, o Options,
 			begins := paused || over() || row.little && cells[i].Delivered > 0
 			if begins {
 				began, c.between, c.since, c.failures, c.messages = t, 0, 0, 0, 0
-				hoursBefore = hours
 				if lull.Failed(); paused {
 					lull = problem.Course{}
 				}
 				c.took = c.took || cells[i].Delivered > 0
 			}
 			if !later {
+				lastIn = t
 				c.between += lull.Since() + cells[i].Delivered
 				c.failures += failures
 				c.messages += cells[i].Messages
@@ -427,9 +425,7 @@ func (r *Report) unreachedCourse(ctx context.Context, s store.Reader, o Options,
 			break
 		}
 	}
-	if hoursBefore > 0 {
-		c.usual = float64(hoursBefore) * last.Sub(began).Hours() / max(began.Sub(firstTaken), usualLeast).Hours()
-	}
+	c.usual = r.usualHours(taking, began, lastIn)
 	if began.Before(since) && !began.IsZero() {
 		if c.began, err = firstIn(began, theirs, bounce.Soft, bounce.Hard); err != nil {
 			return c, err
@@ -454,3 +450,42 @@ func (r *Report) unreachedCourse(ctx context.Context, s store.Reader, o Options,
 	}
 	return c, err
 }
+
+// usualHours returns the number of hours of a silence in which a provider usually takes mail: the
+// smallest number on an earlier day, from the same hour to the same hour. The hours are those after
+// the first and until the last of the silence. Weekdays are compared with weekdays, days of the
+// weekend with such days; a silence over midnight has two days. taking are the hours in which mail
+// was taken, in order. It returns 0 if fewer than usualLeast such days are known, or if the silence
+// has a day or more.
+func (r *Report) usualHours(taking []time.Time, first, last time.Time) int {
+	if len(taking) == 0 || last.Sub(first) >= 24*time.Hour {
+		return 0
+	}
+	first, last = first.In(r.Location), last.In(r.Location)
+	least, days := 0, 0
+	for ago := 1; ; ago++ {
+		from, to := first.AddDate(0, 0, -ago), last.AddDate(0, 0, -ago)
+		if from.Before(taking[0]) { // not known whether mail was sent
+			break
+		}
+		if weekend(from) != weekend(first) || weekend(to) != weekend(last) {
+			continue
+		}
+		hours := 0
+		for _, t := range taking {
+			if t.After(from) && !t.After(to) {
+				hours++
+			}
+		}
+		if days++; days == 1 || hours < least {
+			least = hours
+		}
+	}
+	if days < usualLeast {
+		return 0
+	}
+	return least
+}
+
+// weekend reports whether t is on a Saturday or Sunday.
+func weekend(t time.Time) bool { return t.Weekday() == time.Saturday || t.Weekday() == time.Sunday }

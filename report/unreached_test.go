@@ -119,7 +119,7 @@ func TestDied(t *testing.T) {
 		{"taken now and then", append(dead(12, 5*oneDay+2*hour, oneDay/2), sent("dead.example", 14, 5*hour, oneDay)...), nil},
 		{"down for some hours", append(sent("dead.example", 20, hour, oneDay/2), deferrals("dead.example", 4, 5*oneDay+2*hour, hour, hour, 8*hour, "sent")...), nil},
 		{"one message only", append(sent("dead.example", 10, hour, oneDay/2), dead(1, 5*oneDay+2*hour, oneDay/2)...), nil},
-		{"thirty messages a day, none since three", append(sent("dead.example", 5*30+19, hour, oneDay/30), dead(180, 5*oneDay+15*hour, oneDay/30)...), []int{5, 6, 7, 8, 9, 10}},
+		{"thirty messages a day, none since three", append(sent("dead.example", 4*30+19, hour, oneDay/30), dead(210, 4*oneDay+15*hour, oneDay/30)...), []int{4, 5, 6, 7, 8, 9, 10}},
 		{"thirty messages a day, down for two hours", append(sent("dead.example", 5*30+19, hour, oneDay/30), deferrals("dead.example", 4, 5*oneDay+22*hour-10*time.Minute, 30*time.Minute, hour, 12*hour, "sent")...), nil},
 		{"a mail a week, none at the first failures", append(sent("dead.example", 2, hour, 4*oneDay), deferrals("dead.example", 6, 5*oneDay+hour, hour, hour, 20*hour, "sent")...), nil},
 		{"a batch of forty a day before", append(sent("dead.example", 40, 4*oneDay, time.Minute), deferrals("dead.example", 6, 5*oneDay+hour, hour, hour, 20*hour, "sent")...), nil},
@@ -139,6 +139,69 @@ func TestDied(t *testing.T) {
 			}
 			if fmt.Sprint(told) != fmt.Sprint(c.told) || len(ids) > 1 {
 				t.Errorf("told on the days %v, want %v; ids %v", told, c.told, ids)
+			}
+		})
+	}
+}
+
+// attended returns the mail to a domain that takes mail only while open. Three messages
+// are sent in each busy hour, one in others. Each is tried every hour until it is taken.
+func attended(domain string, until time.Duration, open, busy func(time.Time) bool) (list []deferral) {
+	for h := time.Duration(0); h < until; h += hour {
+		n := 1
+		if busy(mondays.Add(h)) {
+			n = 3
+		}
+		for i := range n {
+			d := deferral{domain: domain, end: "sent"}
+			for at := h + time.Duration(i)*15*time.Minute; ; at += hour {
+				if d.tries = append(d.tries, at); open(mondays.Add(at)) || at >= until {
+					break
+				}
+			}
+			list = append(list, d)
+		}
+	}
+	return list
+}
+
+// TestDiedOutOfHours holds that a domain that takes no mail at night or on the weekend is not
+// reported for that, and that one that died in its hours is.
+func TestDiedOutOfHours(t *testing.T) {
+	office := func(t time.Time) bool {
+		return t.Weekday() != time.Saturday && t.Weekday() != time.Sunday && t.Hour() >= 7 && t.Hour() < 19
+	}
+	daily := func(t time.Time) bool { return t.Hour() >= 7 && t.Hour() < 21 }
+	until := func(end time.Duration, open func(time.Time) bool) func(time.Time) bool {
+		return func(t time.Time) bool { return open(t) && t.Before(mondays.Add(end)) }
+	}
+	always := func(time.Time) bool { return true }
+	wednesday := 16 * oneDay
+	for _, c := range []struct {
+		name       string
+		open, busy func(time.Time) bool
+		read       time.Duration
+		told       bool
+	}{
+		{"office hours, Saturday noon", office, office, 19*oneDay + 12*hour, false},
+		{"office hours, Tuesday 06:00", office, office, 15*oneDay + 6*hour, false},
+		{"closed at night, Tuesday 07:00", daily, daily, 15*oneDay + 7*hour, false},
+		{"closed at night, Saturday 07:00", daily, daily, 19*oneDay + 7*hour, false},
+		{"office hours, dead since Wednesday 09:00, Wednesday 13:00", until(wednesday+9*hour, office), office, wednesday + 13*hour, false},
+		{"office hours, dead since Wednesday 09:00, Wednesday 16:00", until(wednesday+9*hour, office), office, wednesday + 16*hour, true},
+		{"office hours, dead since Wednesday 09:00, Thursday 08:00", until(wednesday+9*hour, office), office, wednesday + 32*hour, true},
+		{"always open, dead since Sunday 06:00, Sunday 12:00", until(20*oneDay+6*hour, always), always, 20*oneDay + 12*hour, true},
+		{"always open, dead since 06:00 of the third day, 12:00", until(2*oneDay+6*hour, always), always, 2*oneDay + 12*hour, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			mails := attended("partner.example", c.read, c.open, c.busy)
+			told := false
+			day := queueLog(t, c.read, sent("fine.example", 1000*int(c.read/oneDay+1), 0, oneDay/1000), mails)
+			for _, in := range day(int((c.read - 1) / oneDay)).Incidents() {
+				told = told || strings.HasPrefix(in.Title, "partner.example does not take our mail") && !in.IsBackground()
+			}
+			if told != c.told {
+				t.Errorf("told: %v, want %v", told, c.told)
 			}
 		})
 	}
