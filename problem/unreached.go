@@ -26,7 +26,7 @@ type Unreached struct {
 	Command  string // command that shows its failures
 
 	FirstHeard   time.Time // the first failure if it lies before the period, else zero
-	Since, Until time.Time // the first and the last failure of the period
+	Since, Until time.Time // the first and the last failure, in the period
 	Ongoing      bool
 	Ended        string // in words
 	EndedAt      time.Time

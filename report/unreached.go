@@ -258,7 +258,6 @@ func (r *Report) unreached(ctx context.Context, s store.Reader, o Options, row *
 	if err != nil {
 		return nil, afterwards{}, err
 	}
-	// Most mail of the whole period was taken; then most must be lost since the failures began.
 	if row.little {
 		if !c.took || c.taken > 0 || c.messages < problem.IncidentLeast {
 			return nil, afterwards{}, nil
@@ -266,13 +265,20 @@ func (r *Report) unreached(ctx context.Context, s store.Reader, o Options, row *
 		if row.Span, err = s.Span(ctx, row.failures(o)); err != nil {
 			return nil, afterwards{}, err
 		}
-	} else if row.Mark != MarkFails && (2*c.failures < row.Soft+row.Hard || float64(row.lost()) < markShare*float64(row.lost()+c.between)) {
+	}
+	all := row.Soft + row.Hard
+	began, err := row.restrict(ctx, s, o, c.began)
+	if err != nil {
+		return nil, afterwards{}, err
+	}
+	// Most mail of the whole period was taken; then most must be lost since the failures began.
+	if !row.little && row.Mark != MarkFails && (2*c.failures < all || float64(row.lost()) < markShare*float64(row.lost()+c.between)) {
 		return nil, afterwards{}, nil
 	}
 	t := judge.VerdictText(bounce.Verdict{Reason: row.Reason, Detail: row.detail})
 	u := problem.Unreached{
 		Provider: row.Provider, Name: provider.Name(row.Provider), Reason: row.Reason, Detail: row.detail, Cause: t.Title, Why: t.Meaning, Command: o.command("report", option, row.Provider),
-		FirstHeard: c.began, Since: row.First.UTC(), Until: row.Last.UTC(), Ongoing: c.taken == 0,
+		FirstHeard: began, Since: row.First.UTC(), Until: row.Last.UTC(), Ongoing: c.taken == 0,
 		Attempts: row.Soft + row.Hard, Reasons: row.reasons, Lost: int(row.lost()), Returned: int(row.Hard), Tried: int(row.lost() + c.between),
 		Share: float64(part(row.lost(), r.handled)), Died: c.took && c.since == 0, Failed: int(c.messages), Usual: c.usual,
 	}
@@ -280,7 +286,7 @@ func (r *Report) unreached(ctx context.Context, s store.Reader, o Options, row *
 		u.Check = t.Do[0]
 	}
 	if u.Died && c.taken == 0 {
-		if u.Queue, err = r.queueOf(ctx, s, row.filter(o), cmp.Or(c.began, u.Since)); err != nil {
+		if u.Queue, err = r.queueOf(ctx, s, row.filter(o), cmp.Or(began, u.Since)); err != nil {
 			return nil, afterwards{}, err
 		}
 	}
@@ -298,6 +304,48 @@ func (r *Report) unreached(ctx context.Context, s store.Reader, o Options, row *
 		return &p, afterwards{}, nil
 	}
 	return &p, c.after, nil
+}
+
+// restrict sets the first failure of a row to that of the course that began in an hour. It takes
+// earlier failures of the period off the row; mail that waits is of the course. It returns the first
+// failure if that lies before the period, else zero.
+func (x *unreachedRow) restrict(ctx context.Context, s store.Reader, o Options, hour time.Time) (time.Time, error) {
+	earlier := hour.Before(o.Filter.Since)
+	if hour.IsZero() || !earlier && !hour.After(x.First) {
+		return time.Time{}, nil
+	}
+	f := x.failures(o)
+	f.Since = hour
+	if end := hour.Add(time.Hour); f.Until.IsZero() || end.Before(f.Until) {
+		f.Until = end
+	}
+	span, err := s.Span(ctx, f)
+	switch {
+	case err != nil:
+		return time.Time{}, err
+	case earlier && span.First.Before(o.Filter.Since):
+		return span.First.UTC(), nil
+	case !span.First.After(x.First):
+		return time.Time{}, nil
+	}
+	x.First = span.First
+	f = x.filter(o)
+	f.Outcomes, f.Reasons = []bounce.Outcome{bounce.Soft, bounce.Hard}, nil
+	f.Until = x.First
+	before, err := store.CountAll(ctx, s, f)
+	if err != nil {
+		return time.Time{}, err
+	}
+	p := *x.ProviderRow
+	p.Soft -= before.Soft
+	p.Hard -= before.Hard
+	x.ProviderRow = &p
+	for reason, n := range before.Reasons {
+		if x.reasons[reason] -= n; x.reasons[reason] <= 0 {
+			delete(x.reasons, reason)
+		}
+	}
+	return time.Time{}, nil
 }
 
 // queueOf returns the mail that f selects and that was not taken since a time: what waits at the end
@@ -341,7 +389,7 @@ type course struct {
 	since    int64     // messages taken from the hour in which the failures began to the last failure
 	messages int64     // messages first tried since the failures began
 	usual    int       // see usualHours
-	began    time.Time // the first failure if it lies before the period, else zero
+	began    time.Time // the hour of the first failure
 	between  int64     // messages taken from the first failure to the last
 	failures int64     // in the period
 	taken    int64
@@ -352,19 +400,18 @@ type course struct {
 // unreachedCourse follows a provider's mail by the hour, from before the period to its end. If the
 // failures had not ended by then, it goes on after the period.
 func (r *Report) unreachedCourse(ctx context.Context, s store.Reader, o Options, row *unreachedRow) (c course, err error) {
-	end, since := r.End(), o.Filter.Since
+	end := r.End()
 	f := r.courseOf(row.filter(o))
 	share := float64(row.lost()) / float64(row.Delivered+row.lost()) // share of the provider's mail that fails
 	cells := row.hours
 	slices.SortFunc(cells, func(a, b store.Cell) int { return cmp.Compare(a.Keys[0], b.Keys[0]) })
-	// The hours of the first and the last failure, of the last of the period, and of the first message
-	// taken since.
-	var began, last, lastIn, first time.Time
+	// The hours of the last failure, of the last of the period, and of the first message taken since.
+	var last, lastIn, first time.Time
 	var lull problem.Course
 	over := func() bool { return row.little && lull.Since() > 0 || lull.Over() }
-	firstIn := func(hour time.Time, reasons []bounce.Reason, outcomes ...bounce.Outcome) (time.Time, error) {
+	delivered := func(hour time.Time) (time.Time, error) {
 		f := f
-		f.Since, f.Until, f.Outcomes, f.Reasons = hour, hour.Add(time.Hour), outcomes, reasons
+		f.Since, f.Until, f.Outcomes = hour, hour.Add(time.Hour), []bounce.Outcome{bounce.Delivered}
 		span, err := s.Span(ctx, f)
 		return span.First.UTC(), err
 	}
@@ -394,7 +441,7 @@ func (r *Report) unreachedCourse(ctx context.Context, s store.Reader, o Options,
 			paused := last.IsZero() || t.Sub(last) >= o.Problems.Quiet()
 			begins := paused || over() || row.little && cells[i].Delivered > 0
 			if begins {
-				began, c.between, c.since, c.failures, c.messages = t, 0, 0, 0, 0
+				c.began, c.between, c.since, c.failures, c.messages = t, 0, 0, 0, 0
 				if lull.Failed(); paused {
 					lull = problem.Course{}
 				}
@@ -425,12 +472,7 @@ func (r *Report) unreachedCourse(ctx context.Context, s store.Reader, o Options,
 			break
 		}
 	}
-	c.usual = r.usualHours(taking, began, lastIn)
-	if began.Before(since) && !began.IsZero() {
-		if c.began, err = firstIn(began, theirs, bounce.Soft, bounce.Hard); err != nil {
-			return c, err
-		}
-	}
+	c.usual = r.usualHours(taking, c.began, lastIn)
 	switch {
 	case !over():
 		if limit := f.Until; !r.Past() || limit.Before(r.AsOf) {
@@ -443,10 +485,10 @@ func (r *Report) unreachedCourse(ctx context.Context, s store.Reader, o Options,
 		}
 	case later && !first.Before(end):
 		c.after.state = AfterEnded
-		c.after.ended, err = firstIn(first, nil, bounce.Delivered)
+		c.after.ended, err = delivered(first)
 	default:
 		c.taken = lull.Since()
-		c.ended, err = firstIn(first, nil, bounce.Delivered)
+		c.ended, err = delivered(first)
 	}
 	return c, err
 }

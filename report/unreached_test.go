@@ -43,9 +43,19 @@ func sent(domain string, n int, at, gap time.Duration) []deferral {
 
 var mondays = time.Date(2026, 5, 4, 0, 0, 0, 0, time.UTC)
 
-// queueLog stores a log of messages. It returns a function that builds the report of a day, up to a
-// moment of the log.
+// queueLog stores a log of messages, up to a moment of it. It returns a function that builds the
+// report of a day.
 func queueLog(t *testing.T, until time.Duration, mails ...[]deferral) (day func(n int) *Report) {
+	t.Helper()
+	days := queueDays(t, until, mails...)
+	return func(n int) *Report {
+		t.Helper()
+		return days(n, n+1)
+	}
+}
+
+// queueDays is like queueLog for the report of some days, from is the first and to that after the last.
+func queueDays(t *testing.T, until time.Duration, mails ...[]deferral) (days func(from, to int) *Report) {
 	t.Helper()
 	s := memory.Open()
 	b := new(store.Batch)
@@ -83,14 +93,14 @@ func queueLog(t *testing.T, until time.Duration, mails ...[]deferral) (day func(
 	last := b.Attempts[len(b.Attempts)-1]
 	b.Sources = []store.Source{{ID: "log", Path: "/var/log/mail.log", Offset: last.Offset + 100, First: mondays, Last: mondays.Add(until), Lines: int64(n), Delivery: int64(n), Attempts: int64(n)}}
 	storetest.Append(t, s, b)
-	return func(n int) *Report {
+	return func(from, to int) *Report {
 		t.Helper()
 		r, err := s.Read(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer r.Close()
-		f := store.Filter{Since: mondays.AddDate(0, 0, n), Until: mondays.AddDate(0, 0, n+1)}
+		f := store.Filter{Since: mondays.AddDate(0, 0, from), Until: mondays.AddDate(0, 0, to)}
 		rep, err := Build(t.Context(), r, Options{Filter: f, Location: time.UTC})
 		if err != nil {
 			t.Fatal(err)
@@ -234,6 +244,46 @@ func TestDeadQueue(t *testing.T) {
 				t.Errorf("day %d, read after %v: %s, want %s", n, until, got, want)
 			}
 		}
+	}
+}
+
+// TestBeganAgain holds that failures that ended within the period are not part of those that began
+// later, neither their time nor their number; and that each period has the same onset.
+func TestBeganAgain(t *testing.T) {
+	others := sent("fine.example", 10*400, 0, oneDay/400)
+	dead := func(n int, at, gap time.Duration) []deferral {
+		return deferrals("dead.example", n, at, gap, hour, 5*oneDay, "expired")
+	}
+	short := slices.Concat(sent("dead.example", 58*4, 0, hour/4), deferrals("dead.example", 4, 58*hour, hour/4, hour, hour, "sent"), sent("dead.example", 138*4, 59*hour, hour/4))
+	long := slices.Concat(sent("dead.example", 48, 0, hour), deferrals("dead.example", 40, 2*oneDay, hour/2, hour, 10*hour, "expired"), sent("dead.example", 48, 4*oneDay, hour))
+	for _, c := range []struct {
+		name  string
+		mails []deferral
+		read  time.Duration
+		want  string
+	}{
+		{"an hour, then 45 minutes", slices.Concat(short, dead(4, 8*oneDay+5*hour, hour/4)), 8*oneDay + 6*hour, "nothing"},
+		{"an hour, then dead", slices.Concat(short, dead(60, 8*oneDay+5*hour, hour/4)), 8*oneDay + 12*hour, "since 2026-05-12 05:00, 28 of 28 lost, 0 returned, 28 waiting since 2026-05-12 05:00"},
+		{"a day, then dead", slices.Concat(long, dead(120, 6*oneDay+2*hour, hour/2)), 9 * oneDay, "since 2026-05-10 02:00, 120 of 120 lost, 0 returned, 120 waiting since 2026-05-10 02:00"},
+		{"a day, then dead, read later", slices.Concat(long, dead(120, 6*oneDay+2*hour, hour/2)), 13 * oneDay, "since 2026-05-10 02:00, 120 of 120 lost, 0 returned, 120 waiting since 2026-05-10 02:00"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			days := queueDays(t, c.read, others, c.mails)
+			ids := map[string]bool{}
+			told := func(from, to int) string {
+				for _, in := range days(from, to).Incidents() {
+					ids[in.ID] = true
+					return fmt.Sprintf("since %s, %d of %d lost, %d returned, %d waiting since %s", in.Since.Format("2006-01-02 15:04"), in.Refused, in.Tried, in.Lost, in.Queue.Waiting, in.Queue.Oldest.Format("2006-01-02 15:04"))
+				}
+				return "nothing"
+			}
+			if got := told(1, 9); got != c.want {
+				t.Errorf("%s, want %s", got, c.want)
+			}
+			if told(6, 9); len(ids) > 1 {
+				t.Errorf("ids %v", ids)
+			}
+		})
 	}
 }
 
