@@ -275,8 +275,12 @@ func inspect(t *testing.T, ctx context.Context, w *witness, name, source string)
 		t.Errorf("%s: axe: %.600s", name, v)
 	}
 	// What has moved since the page was drawn first, in parts of the screen (Cumulative Layout Shift).
-	if moved := evaluate[float64](t, ctx, `new Promise(done => { let sum = 0; new PerformanceObserver(l => l.getEntries().forEach(e => sum += e.value)).observe({type: "layout-shift", buffered: true}); requestAnimationFrame(() => requestAnimationFrame(() => done(sum))) })`, chromedp.EvalAwaitPromise); moved > 0.01 {
-		t.Errorf("%s: moves by %.3f while it loads", name, moved)
+	shift := evaluate[struct {
+		Sum   float64
+		Moved []string
+	}](t, ctx, `new Promise(done => { let sum = 0, moved = []; new PerformanceObserver(l => l.getEntries().forEach(e => { sum += e.value; e.sources.forEach(s => moved.push((s.node && s.node.outerHTML || s.node && s.node.textContent || "").slice(0, 80) + " " + s.previousRect.y + " to " + s.currentRect.y)) })).observe({type: "layout-shift", buffered: true}); requestAnimationFrame(() => requestAnimationFrame(() => done({sum, moved}))) })`, chromedp.EvalAwaitPromise)
+	if shift.Sum > 0.01 {
+		t.Errorf("%s: moves by %.3f while it loads: %q", name, shift.Sum, shift.Moved)
 	}
 	for _, f := range w.take() {
 		t.Errorf("%s: %s", name, f)
