@@ -441,10 +441,13 @@ func (r *Report) unreachedCourse(ctx context.Context, s store.Reader, o Options,
 			paused := last.IsZero() || t.Sub(last) >= o.Problems.Quiet()
 			begins := paused || over() || row.little && cells[i].Delivered > 0
 			if begins {
+				lull.Failed()
+			}
+			if paused {
+				lull = problem.Course{}
+			}
+			if begins && !later {
 				c.began, c.between, c.since, c.failures, c.messages = t, 0, 0, 0, 0
-				if lull.Failed(); paused {
-					lull = problem.Course{}
-				}
 				c.took = c.took || cells[i].Delivered > 0
 			}
 			if !later {
@@ -460,9 +463,9 @@ func (r *Report) unreachedCourse(ctx context.Context, s store.Reader, o Options,
 			last = t
 		case cells[i].Delivered == 0:
 		case last.IsZero():
-			c.took = true
+			c.took = c.took || !later
 		default:
-			c.took = true
+			c.took = c.took || !later
 			if lull.Since() == 0 {
 				first = t
 			}

@@ -309,6 +309,31 @@ func TestThen(t *testing.T) {
 	}
 }
 
+// TestThenPaused holds that failures that begin, and mail that is taken, after a past day do not
+// change its report.
+func TestThenPaused(t *testing.T) {
+	dead := func(n int, at time.Duration) []deferral {
+		return deferrals("dead.example", n, at, 2*hour, 3*hour, 12*hour, "expired")
+	}
+	for name, c := range map[string]struct {
+		mails []deferral
+		told  bool
+	}{
+		"dead, a pause, dead":            {slices.Concat(sent("dead.example", 10, hour, oneDay/2), dead(16, 5*oneDay+2*hour), dead(6, 10*oneDay)), true},
+		"taken for the first time later": {slices.Concat(deferrals("dead.example", 40, 5*oneDay, 72*time.Minute, 3*hour, 2*oneDay, "expired"), sent("dead.example", 40, 9*oneDay+12*hour, hour)), false},
+	} {
+		for _, until := range []time.Duration{7 * oneDay, 12 * oneDay} {
+			told := false
+			for _, in := range queueLog(t, until, sent("fine.example", 14*1000, 0, oneDay/1000), c.mails)(6).Incidents() {
+				told = told || !in.IsBackground()
+			}
+			if told != c.told {
+				t.Errorf("%s, read after %v: told: %v, want %v", name, until, told, c.told)
+			}
+		}
+	}
+}
+
 // TestShareOfOlder holds that a share of all mail counts the same mail in both numbers: on a day
 // with ten new messages, forty older ones are not 100 %.
 func TestShareOfOlder(t *testing.T) {
