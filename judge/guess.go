@@ -56,7 +56,7 @@ func (j *Judge) guess(q *query, rule int32) (bounce.Reason, bool) {
 	switch {
 	case p < least, reason == bounce.Unknown, rule >= 0 && reason == j.rules[rule].Reason:
 		return bounce.NoReason, false
-	case reason == bounce.Greylisted && q.code >= 500: // a delay is a 4xx
+	case reason == bounce.Greylisted && q.code >= 500, reason == bounce.Expired && q.code < 500: // a delay is a 4xx, and who gives up says 5xx
 		return bounce.NoReason, false
 	}
 	return reason, true

@@ -33,6 +33,7 @@ func TestGuess(t *testing.T) {
 		{"a rule that names the cause", func(d *bounce.Delivery) { d.Response = "550 User unknown" }, bounce.MailboxFull, 0.99, "no-such-user"},
 		{"a rule of concepts", func(d *bounce.Delivery) { d.Response = "550 recipient e-mail adress unknown" }, bounce.MailboxFull, 0.99, "concept-recipient-unknown"},
 		{"greylisting by a 5xx", nil, bounce.Greylisted, 0.99, "none"},
+		{"expiry by a 4xx", func(d *bounce.Delivery) { d.Code, d.Response = 450, "450 zork" }, bounce.Expired, 0.99, "none"},
 		{"the user's rule", func(d *bounce.Delivery) { d.Code, d.Response = 599, "599 zork" }, bounce.MailboxFull, 0.99, "mine"},
 		{"the MTA's own words", func(d *bounce.Delivery) { d.Code, d.Response, d.Local = 0, "zork", true }, bounce.MailboxFull, 0.99, "none"},
 		{"a reply of an own filter", func(d *bounce.Delivery) { d.RelayIP = "127.0.0.1" }, bounce.MailboxFull, 0.99, "none"},
