@@ -290,3 +290,92 @@ func TestPartial(t *testing.T) {
 		})
 	}
 }
+
+// TestStrays holds that a few refusals long before or long after an incident neither move its end nor
+// keep it from ending, that more of them are a relapse, and that a complete incident has ended when
+// two messages were taken.
+func TestStrays(t *testing.T) {
+	const (
+		news  = "news@shop.example"
+		onset = 8*day + time.Hour
+	)
+	taken := mail{outcome: good, code: 250}
+	listed := mail{says: "550 5.7.1 Service unavailable; client [203.0.113.25] blocked using zen.spamhaus.org", outcome: bounce.Hard}
+	n := 0
+	some := func(count int, at, every time.Duration, m mail) (all []mail) {
+		for i := range count {
+			n++
+			m.at, m.id, m.from, m.to, m.relay = at+time.Duration(i)*every, fmt.Sprint("S", n), news, fmt.Sprintf("u%d@big.example", i%60), "mx.big.example"
+			all = append(all, m)
+		}
+		return all
+	}
+	usual := some(700, day, 14*time.Minute, taken)
+	// A block of three hours, mended, then mail and strays on each day.
+	mended := func(perDay, strays int) (all []mail) {
+		all = some(90, onset, 2*time.Minute, listed)
+		for d := range 7 {
+			at := onset + 4*time.Hour + time.Duration(d)*day
+			all = join(all, some(perDay, at, 10*time.Hour/time.Duration(perDay), taken))
+			if d > 0 {
+				all = join(all, some(strays, at+time.Minute+time.Second, 10*time.Hour/time.Duration(strays), listed))
+			}
+		}
+		return all
+	}
+	for _, test := range []struct {
+		name  string
+		mails []mail
+		looks []time.Duration // times of the report, of the day before each
+		ended time.Duration   // 0: it goes on
+	}{
+		{"three strays a day", mended(200, 3), []time.Duration{onset + day, onset + 30*time.Hour, onset + 2*day, onset + 4*day, onset + 7*day}, onset + 4*time.Hour},
+		{"one stray a day in 2000", mended(2000, 1), []time.Duration{onset + 30*time.Hour, onset + 2*day, onset + 4*day}, onset + 4*time.Hour},
+		{
+			"a stray before the block",
+			join(some(1, onset-4*time.Hour, 0, listed), some(200, onset-4*time.Hour+time.Minute, time.Minute, taken), some(120, onset, 2*time.Minute, listed), some(90, onset+5*time.Hour, 4*time.Minute, taken)),
+			[]time.Duration{onset + 6*time.Hour, onset + 12*time.Hour},
+			onset + 5*time.Hour,
+		},
+		{
+			"a block follows a block, all mail refused",
+			join(mended(200, 1), some(9, onset+7*day, time.Minute, listed)),
+			[]time.Duration{onset + 7*day + 20*time.Minute},
+			0,
+		},
+		{
+			"a small block follows a large block, all mail refused",
+			join(some(300, onset, time.Minute, listed), some(200, onset+6*time.Hour, time.Minute, taken), some(10, onset+day, time.Minute, listed)),
+			[]time.Duration{onset + day + 20*time.Minute},
+			0,
+		},
+		{
+			"a small block follows a large block, mended",
+			join(some(300, onset, time.Minute, listed), some(200, onset+6*time.Hour, time.Minute, taken), some(10, onset+day, time.Minute, listed), some(2, onset+26*time.Hour, time.Minute, taken)),
+			[]time.Duration{onset + 27*time.Hour},
+			onset + 26*time.Hour,
+		},
+		{
+			"a third of the mail refused again",
+			join(mended(200, 1), some(90, onset+7*day+time.Second, 2*time.Minute, taken), some(45, onset+7*day, 4*time.Minute, listed)),
+			[]time.Duration{onset + 7*day + 2*time.Hour},
+			0,
+		},
+		{"one message taken", join(some(300, onset, time.Minute, listed), some(1, onset+6*time.Hour, time.Minute, taken)), []time.Duration{onset + 8*time.Hour}, 0},
+		{"two messages taken", join(some(300, onset, time.Minute, listed), some(2, onset+6*time.Hour, time.Minute, taken)), []time.Duration{onset + 8*time.Hour}, onset + 6*time.Hour},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := logOf(t, join(usual, test.mails))
+			for _, at := range test.looks {
+				found := problemsIn(t, s, store.Filter{Since: begin.Add(at - day), Until: begin.Add(at)})
+				if len(found) != 1 {
+					t.Fatalf("%v after the onset: %+v", at-onset, found)
+				}
+				p := found[0]
+				if p.Ongoing != (test.ended == 0) || !p.Ongoing && !p.EndedAt.Equal(begin.Add(test.ended)) {
+					t.Errorf("%v after the onset: goes on: %v, ended %v: %s", at-onset, p.Ongoing, p.EndedAt, p.Ended)
+				}
+			}
+		})
+	}
+}

@@ -32,12 +32,13 @@ type incident struct {
 	samples  []sample
 
 	began, until moment          // the first refusal (the onset), and the last
+	lasted       moment          // the last refusal that is no stray; see Course
 	histories    []int           // indexes of the histories with its deliveries
 	unread       map[string]bool // providers that are in no history: see from
 
 	before, onset, everybody *Tried // see Problem
 	ongoing                  bool
-	taken                    int    // messages of its senders taken after the last refusal
+	taken                    int    // messages of its senders taken after the last refusal that is no stray
 	endedAt                  moment // when the first of them was taken, if they show that the incident has ended
 	others                   int    // sender domains without a refusal whose mail was taken in that time
 
@@ -527,34 +528,50 @@ func (x *refusalSearch) findEnd(in *incident, own []store.Delivered, read moment
 	slices.SortStableFunc(own, func(a, b store.Delivered) int { return a.Time.Compare(b.Time) })
 	var c Course
 	refusals, seen, last := in.compared(in.all), map[uint64]bool{}, min(read, x.last)
-	first := moment(0) // message taken after the last refusal
+	fail := func(before moment) {
+		for ; len(refusals) > 0 && refusals[0].at < before; refusals = refusals[1:] {
+			if c.Failed(); !c.Stray() {
+				in.lasted = refusals[0].at
+			}
+		}
+	}
 	for i := range own {
 		t := momentOf(own[i].Time)
 		if t < in.began || t > last {
 			continue
 		}
-		for len(refusals) > 0 && refusals[0].at < t {
-			refusals = refusals[1:]
-			c.Failed()
-		}
-		if t > in.until && first == 0 {
-			first = t
-			c.Failed()
-			clear(seen)
-		}
+		fail(t)
 		if !seen[own[i].Message] {
 			seen[own[i].Message] = true
 			c.Took(1)
 		}
 	}
-	if first == 0 {
+	fail(in.until + 1)
+	if len(in.unread) > 0 { // other providers may refuse mail
+		in.lasted = in.until
+	}
+	since := in.takenAfter(own, last)
+	if len(since) == 0 {
 		return
 	}
-	in.taken = int(c.Since())
-	in.ongoing = in.ongoing && !c.Over()
+	in.taken = len(since)
+	in.ongoing = in.ongoing && int64(in.taken) < c.Needed()
 	if !in.ongoing {
-		in.endedAt = first
+		in.endedAt = momentOf(since[0].Time)
 	}
+}
+
+// takenAfter returns the first delivery of each message that was taken after an incident's last
+// refusal that is no stray, up to a time.
+func (in *incident) takenAfter(own []store.Delivered, last moment) (list []store.Delivered) {
+	seen := map[uint64]bool{}
+	for i := range own {
+		if t := momentOf(own[i].Time); t > in.lasted && t <= last && !seen[own[i].Message] {
+			seen[own[i].Message] = true
+			list = append(list, own[i])
+		}
+	}
+	return list
 }
 
 // covered returns the span around t that was read in all of the given histories.

@@ -1,7 +1,6 @@
 package problem
 
 import (
-	"cmp"
 	"slices"
 
 	"bouncelog/store"
@@ -168,14 +167,11 @@ func (x *refusalSearch) rowsOf(in *incident, histories []store.History) (out row
 // takenSince returns the messages that findEnd counts as taken after the last refusal.
 func (x *refusalSearch) takenSince(in *incident, histories []store.History) (list []row) {
 	read, _ := covered(in.histories, histories, in.until.time())
-	seen := map[uint64]bool{}
-	for _, d := range in.deliveries(histories) {
-		if t := momentOf(d.Time); t > in.until && t <= momentOf(read.Last) && t <= x.last && !seen[d.Message] {
-			seen[d.Message] = true
-			list = append(list, takenRow(&d))
-		}
+	own := in.deliveries(histories)
+	slices.SortStableFunc(own, func(a, b store.Delivered) int { return a.Time.Compare(b.Time) })
+	for _, d := range in.takenAfter(own, min(momentOf(read.Last), x.last)) {
+		list = append(list, takenRow(&d))
 	}
-	slices.SortStableFunc(list, func(a, b row) int { return cmp.Compare(a.Time, b.Time) })
 	return list
 }
 
