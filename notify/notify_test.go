@@ -497,3 +497,73 @@ func factTexts(e *Event) []string {
 	in := e.Facts
 	return slices.Concat([]string{in.Title, in.Short, in.Reply, in.Check, in.Why, in.Command}, in.SenderDomains, in.Providers)
 }
+
+// outage logs a message to a domain in each hour. From began to ended each waits, and is tried every
+// hour. A server that does not answer has no name in the log. outage looks at some times, and returns
+// the events with their times.
+func (f *fixture) outage(domain string, began, ended time.Time, looks ...time.Time) (told string) {
+	f.t.Helper()
+	add := func(b *store.Batch, at time.Time, id int) {
+		f.offset += 100
+		a := store.Attempt{Delivery: bounce.Delivery{
+			Source: "log", Offset: f.offset, Time: at, Host: "mx1", MTA: bounce.Postfix, Instance: "postfix", Agent: "smtp",
+			QueueID: fmt.Sprintf("%X", 0xB00000+id), Sender: "a@shop.example", SenderDomain: "shop.example", SenderKnown: true,
+			Recipient: fmt.Sprintf("u%d@%s", id%10, domain), RecipientDomain: domain, RelayHost: "mail." + domain, RelayIP: "192.0.2.1", RelayPort: 25,
+			Status: "sent", Outcome: bounce.Delivered, Code: 250, Response: "250 ok",
+		}}
+		if !at.Before(began) && at.Before(ended) {
+			a.RelayHost, a.RelayIP, a.RelayPort, a.Local, a.Code = "", "", 0, true, 0
+			a.Status, a.Outcome, a.Response = "deferred", bounce.Soft, "connect to mail."+domain+"[192.0.2.1]:25: Connection timed out"
+			a.Verdict = bounce.Verdict{Reason: bounce.Connection, Scope: bounce.ScopeRemote, Rule: "test"}
+		}
+		b.Attempts = append(b.Attempts, a)
+	}
+	var waiting []int
+	id := 0
+	for at := start; len(looks) > 0; at = at.Add(time.Hour) {
+		f.mail(at, 5, "shop.example", "fine.example", "")
+		b := &store.Batch{}
+		for _, old := range waiting {
+			add(b, at, old)
+		}
+		id++
+		add(b, at.Add(time.Minute), id)
+		if waiting = append(waiting, id); at.Before(began) || !at.Before(ended) {
+			waiting = nil
+		}
+		f.now = at.Add(6 * time.Minute)
+		b.Sources = []store.Source{{ID: "log", Path: "mail.log", Offset: f.offset + 1, First: start, Last: f.now}}
+		if err := storetest.Put(f.t.Context(), f.db, b); err != nil {
+			f.t.Fatal(err)
+		}
+		if !at.Before(looks[0]) {
+			looks = looks[1:]
+			f.once()
+			for _, e := range f.to[0].told {
+				told += fmt.Sprintf("%s %s %s %s; ", at.Format("02 15"), e.Kind, e.Group, e.Facts.Short)
+			}
+			f.to[0].told = nil
+		}
+	}
+	return told
+}
+
+// TestDied holds that a server that takes no mail for 54 hours, and then takes all that waited, is told
+// once when it begins and once when it is over, whatever the domain of its host is called.
+func TestDied(t *testing.T) {
+	for _, domain := range []string{"dead.example", "dead.hoster.example"} {
+		f := newFixture(t)
+		began := start.AddDate(0, 0, 6)
+		ended := began.Add(54 * time.Hour)
+		var looks []time.Time
+		for at := began.Add(6 * time.Hour); at.Before(ended.Add(48 * time.Hour)); at = at.Add(6 * time.Hour) {
+			looks = append(looks, at)
+		}
+		told := f.outage(domain, began, ended, looks...)
+		list := strings.Split(strings.TrimSuffix(told, "; "), "; ")
+		if len(list) != 2 || !strings.HasPrefix(list[0], "08 15 began ") || !strings.HasPrefix(list[1], "10 21 ended ") ||
+			list[0][len("08 15 began "):] != list[1][len("10 21 ended "):] || !strings.HasSuffix(list[0], " "+domain+" does not take our mail") {
+			t.Errorf("told: %q", list)
+		}
+	}
+}

@@ -65,8 +65,12 @@ const (
 	deadHours = 5
 )
 
-// dead reports whether a provider died, and not just now.
-func (u *Unreached) dead() bool {
+// DeadLeast is the minimum time without a delivery of a provider that died: the hours in which it
+// usually takes mail are whole ones.
+const DeadLeast = deadHours * time.Hour
+
+// Dead reports whether a provider died, and not just now.
+func (u *Unreached) Dead() bool {
 	began := u.Since
 	if !u.FirstHeard.IsZero() {
 		began = u.FirstHeard
@@ -93,8 +97,8 @@ func (u *Unreached) Problem() Problem {
 		Short: short, Title: short + ": " + u.Cause,
 	}
 	p.ID = p.id()
-	p.Background = !u.dead() && (p.few() || p.Theirs() && perDay(u.Lost, u.Until.Sub(u.Since)) <= noisePerDay && u.Share < noiseShare)
-	if u.dead() && p.Theirs() {
+	p.Background = !u.Dead() && (p.few() || p.Theirs() && perDay(u.Lost, u.Until.Sub(u.Since)) <= noisePerDay && u.Share < noiseShare)
+	if u.Dead() && p.Theirs() {
 		name := u.Provider
 		if !plain(name) {
 			name = "DOMAIN"

@@ -130,17 +130,18 @@ func (x *Routes) Provider(domain, relay string) string {
 
 // Destination returns a selection of the attempts of a provider: by its relays, with as few
 // suffixes of their names as possible, and by the domains whose mail it receives, for attempts that
-// reached no relay.
+// reached no relay. If name is no provider but a domain, it selects the mail to the domain.
 func (x *Routes) Destination(name string) *store.Destination {
 	to := &store.Destination{}
+	isProvider := slices.ContainsFunc(x.cells, func(c store.Cell) bool { return x.Provider(c.Keys[0], c.Keys[1]) == name })
 	for i := range x.cells {
 		domain, host := x.cells[i].Keys[0], x.cells[i].Keys[1]
 		switch {
-		case x.Provider(domain, host) != name:
+		case isProvider && x.Provider(domain, host) != name, !isProvider && domain != name:
 		case host == "":
 			to.Domains = append(to.Domains, domain)
 		default:
-			for { // the shortest suffix of the same provider
+			for isProvider { // the shortest suffix of the same provider
 				_, parent, ok := strings.Cut(host, ".")
 				if !ok || provider.OfHost(parent) != name || !strings.Contains(parent, ".") && parent != name {
 					break

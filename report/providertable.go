@@ -252,6 +252,9 @@ func (r *Report) markPartly() {
 		if in.Ongoing && !in.IsBackground() {
 			for _, name := range in.Providers {
 				hit[name] = true
+				if in.Stuck { // it may have the name of a domain
+					hit[r.routes.Provider(name, "")] = true
+				}
 			}
 		}
 	}

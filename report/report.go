@@ -146,6 +146,7 @@ type Report struct {
 	handled        int64                      // the same per recipient: delivered, returned or waiting
 	after          map[int]afterwards         // by index in Problems
 	unreachedAfter map[string]afterwards      // by provider
+	routes         *Routes                    // of the mail in judged
 	judged         *ProviderTable             // all providers, for the verdicts: see Judged
 	listsMu        sync.Mutex
 	hours          func() ([]Point, error) // all attempts of the database, by hour
@@ -548,6 +549,7 @@ func (r *Report) judge(ctx context.Context, s store.Reader, f store.Filter, rout
 		}
 		groups, relays = byProviders(routes)
 	}
+	r.routes = RoutesOf(routes)
 	if groups, err = r.waitedThen(ctx, s, Judged(f), routes, groups); err != nil {
 		return err
 	}

@@ -47,6 +47,11 @@ func (r *Report) addUnreached(ctx context.Context, s store.Reader, o Options, ro
 				break
 			}
 			p, after, err := r.unreached(ctx, s, o, x)
+			if err == nil && p == nil {
+				if err = r.returned(ctx, s, o, x); err == nil && !x.back.IsZero() {
+					p, after, err = r.unreached(ctx, s, o, x)
+				}
+			}
 			if err != nil {
 				return err
 			}
@@ -55,25 +60,32 @@ func (r *Report) addUnreached(ctx context.Context, s store.Reader, o Options, ro
 			}
 			r.Problems = append(r.Problems, *p)
 			if after.state != "" {
-				r.unreachedAfter[x.Provider] = after
+				r.unreachedAfter[x.name] = after
 			}
 			found++
 		}
 		return nil
 	}
 	var little []*unreachedRow
+	served := r.routes.served(rows)
 	for len(rows) > 0 && found < unreachedAtMost {
 		var batch []*unreachedRow // providers whose mail is counted together
 		for len(rows) > 0 && len(batch) < unreachedAtMost {
-			x := &unreachedRow{ProviderRow: &rows[0], reasons: map[bounce.Reason]int64{}}
+			x := &unreachedRow{ProviderRow: &rows[0], name: rows[0].Provider, reasons: map[bounce.Reason]int64{}}
 			rows = rows[1:]
 			switch {
 			case judge.ReasonText(x.Reason).Scope != bounce.ScopeRemote:
 				continue
 			case x.Mark != MarkFails && (x.Mark != MarkTakes || x.lost() < markLeast):
-				if x.little = true; x.lost() > 0 {
-					little = append(little, x)
+				if x.little = true; max(x.lost(), x.Failed) == 0 {
+					continue
 				}
+			}
+			if cells := served[x.Provider]; cells != nil {
+				x.is(r.routes, cells)
+			}
+			if x.little {
+				little = append(little, x)
 				continue
 			}
 			var err error
@@ -88,7 +100,7 @@ func (r *Report) addUnreached(ctx context.Context, s store.Reader, o Options, ro
 			return err
 		}
 	}
-	dead, err := died(ctx, s, o, little)
+	dead, err := r.died(ctx, s, o, little)
 	if err != nil {
 		return err
 	}
@@ -98,6 +110,10 @@ func (r *Report) addUnreached(ctx context.Context, s store.Reader, o Options, ro
 // An unreachedRow is a provider to which most mail may not be delivered.
 type unreachedRow struct {
 	*ProviderRow
+	// name is the domain of the mail if all of it is for one, else the name of the provider. A server that
+	// is dead all day has no name in the log of that day.
+	name       string
+	to         *store.Destination      // its relays and domains; nil: the domain name
 	store.Span                         // span of its failures in the period
 	little     bool                    // too little mail is undelivered for an incident, unless the provider died
 	takes      bool                    // it took mail around the period
@@ -105,6 +121,106 @@ type unreachedRow struct {
 	detail     string                  // most frequent detail of its main reason in the period
 	most       int64                   // number of failures with that detail
 	reasons    map[bounce.Reason]int64 // failures in the period, by reason
+	back       time.Time               // when it took mail again, of one that died; see returned
+	taken      int64                   // messages taken since back
+}
+
+// served returns the cells of the providers in rows that have relays of their own, by provider.
+func (x *Routes) served(rows []ProviderRow) map[string][]store.Cell {
+	cells := map[string][]store.Cell{}
+	for i := range rows {
+		if rows[i].relay {
+			cells[rows[i].Provider] = []store.Cell{}
+		}
+	}
+	for i := range x.cells {
+		name := x.usual.provider(&x.cells[i])
+		if list, ok := cells[name]; ok {
+			cells[name] = append(list, x.cells[i])
+		}
+	}
+	return cells
+}
+
+// is sets name and to from the cells of a provider that has relays of its own. A failed connection
+// names no relay: the mail to the provider's domains belongs to the provider, too.
+func (x *unreachedRow) is(routes *Routes, cells []store.Cell) {
+	domain := ""
+	if len(cells) > 0 {
+		domain = cells[0].Keys[0]
+	}
+	if domain != "" && !slices.ContainsFunc(cells, func(c store.Cell) bool { return c.Keys[0] != domain }) {
+		x.name = domain
+		return
+	}
+	x.to = (&Routes{routes.usual, cells}).Destination(x.Provider)
+}
+
+// returned sets back if the provider took no mail for the minimum time of one that died, and took
+// some again in the period. The row then describes the longest such time only.
+func (r *Report) returned(ctx context.Context, s store.Reader, o Options, x *unreachedRow) (err error) {
+	var since, began, back time.Time
+	var longest time.Duration
+	until := len(x.hours)
+	for i := range x.hours { // in order: see unreachedCourse
+		t, err := time.Parse(hourLayout, x.hours[i].Keys[0])
+		if err != nil || known(t).IsZero() || !t.Before(r.End()) {
+			continue
+		}
+		if x.hours[i].Delivered > 0 {
+			if silent := t.Sub(began); !began.IsZero() && silent > longest && !t.Before(o.Filter.Since) {
+				longest, since, back, until = silent, began, t, i
+			}
+			began = time.Time{}
+		}
+		if began.IsZero() && failuresOf(&x.hours[i]) > 0 {
+			began = t
+		}
+	}
+	if longest < problem.DeadLeast {
+		return nil
+	}
+	f := x.filter(o)
+	f.Since, f.Until, f.Outcomes, f.Reasons = back, back.Add(time.Hour), []bounce.Outcome{bounce.Delivered}, nil
+	first, err := s.Span(ctx, f)
+	if err != nil {
+		return err
+	}
+	f = x.failures(o)
+	if since.After(f.Since) {
+		f.Since = since
+	}
+	f.Until = first.First
+	if x.Span, err = s.Span(ctx, f); err != nil || x.IsZero() {
+		return err
+	}
+	x.little, x.back = true, first.First.UTC()
+	for i := range x.hours[until:] {
+		if t, err := time.Parse(hourLayout, x.hours[until+i].Keys[0]); err == nil && t.Before(r.End()) {
+			x.taken += x.hours[until+i].Delivered
+		}
+	}
+	x.hours = x.hours[:until]
+	return nil
+}
+
+// failuresOf counts the failures on the provider's side.
+func failuresOf(c *store.Cell) (failures int64) {
+	for reason, n := range c.Reasons {
+		if slices.Contains(theirs, reason) {
+			failures += n
+		}
+	}
+	return failures
+}
+
+// undelivered returns the messages that the incident concerns: of one that is over those that failed
+// at first, too.
+func (x *unreachedRow) undelivered() int64 {
+	if x.back.IsZero() {
+		return x.lost()
+	}
+	return x.Failed
 }
 
 const (
@@ -114,14 +230,14 @@ const (
 
 // died returns the providers that took mail and may take none now. rows are in the order of
 // undelivered mail.
-func died(ctx context.Context, s store.Reader, o Options, rows []*unreachedRow) ([]*unreachedRow, error) {
+func (r *Report) died(ctx context.Context, s store.Reader, o Options, rows []*unreachedRow) ([]*unreachedRow, error) {
 	var ask []*unreachedRow
 	may := map[*unreachedRow]bool{}
 	for _, x := range rows {
 		switch {
 		case x.Delivered > 0:
-			may[x] = x.lost() >= problem.IncidentLeast
-		case len(ask) < deadAsked && !x.relay: // a relay that never answers has no name in the log
+			may[x] = max(x.lost(), x.Failed) >= problem.IncidentLeast
+		case len(ask) < deadAsked:
 			ask = append(ask, x)
 		}
 	}
@@ -129,21 +245,21 @@ func died(ctx context.Context, s store.Reader, o Options, rows []*unreachedRow) 
 		f.Until = dayOf(f.Since) // whole days are counted already
 		f.Since = f.Until.Add(-afterAtMost)
 		f.Outcomes = []bounce.Outcome{bounce.Delivered}
-		if err := count(ctx, s, f, ask, func(x *unreachedRow, c store.Cell) { may[x] = may[x] || c.Delivered > 0 }); err != nil {
+		if err := r.count(ctx, s, f, ask, func(x *unreachedRow, c store.Cell) { may[x] = may[x] || c.Delivered > 0 }); err != nil {
 			return nil, err
 		}
 	}
-	rows = slices.DeleteFunc(rows, func(x *unreachedRow) bool { return !may[x] || x.relay })
+	rows = slices.DeleteFunc(rows, func(x *unreachedRow) bool { return !may[x] })
 	return rows[:min(len(rows), diedAtMost)], nil
 }
 
 // filter returns a filter for the mail to the provider.
 func (x *unreachedRow) filter(o Options) store.Filter {
 	f := o.Filter
-	if x.relay {
-		f.Relay = x.Provider
+	if x.to != nil {
+		f.To = x.to
 	} else {
-		f.Domain = x.Provider
+		f.Domain = x.name
 	}
 	return f
 }
@@ -179,7 +295,7 @@ func (r *Report) countBatch(ctx context.Context, s store.Reader, o Options, batc
 	if !days.Until.IsZero() {
 		days.Until = dayOf(days.Until).AddDate(0, 0, 1)
 	}
-	if err := count(ctx, s, days, batch, func(x *unreachedRow, c store.Cell) { x.takes = x.takes || c.Delivered > 0 }); err != nil {
+	if err := r.count(ctx, s, days, batch, func(x *unreachedRow, c store.Cell) { x.takes = x.takes || c.Delivered > 0 }); err != nil {
 		return err
 	}
 	for _, takes := range [...]bool{false, true} {
@@ -188,13 +304,13 @@ func (r *Report) countBatch(ctx context.Context, s store.Reader, o Options, batc
 			f.Outcomes = []bounce.Outcome{bounce.Soft, bounce.Hard}
 		}
 		part := slices.DeleteFunc(slices.Clone(batch), func(x *unreachedRow) bool { return x.takes != takes })
-		if err := count(ctx, s, f, part, func(x *unreachedRow, c store.Cell) { x.hours = append(x.hours, c) }, store.ByHour); err != nil {
+		if err := r.count(ctx, s, f, part, func(x *unreachedRow, c store.Cell) { x.hours = append(x.hours, c) }, store.ByHour); err != nil {
 			return err
 		}
 	}
 	f := o.Filter
 	f.Outcomes, f.Reasons = []bounce.Outcome{bounce.Soft, bounce.Hard}, nil
-	return count(ctx, s, f, batch, func(x *unreachedRow, c store.Cell) {
+	return r.count(ctx, s, f, batch, func(x *unreachedRow, c store.Cell) {
 		for reason, n := range c.Reasons {
 			if slices.Contains(theirs, reason) || reason == bounce.Expired { // what expires failed for one of theirs
 				x.reasons[reason] += n
@@ -206,31 +322,38 @@ func (r *Report) countBatch(ctx context.Context, s store.Reader, o Options, batc
 	}, store.ByDetail)
 }
 
-// count counts the mail of some providers that f selects. It counts all domains in one query, since
-// each query reads all rows (16 queries on 8.8 million attempts 8.3 s, one for all 0.6 s), and
-// relays one by one.
-func count(ctx context.Context, s store.Reader, f store.Filter, batch []*unreachedRow, add func(*unreachedRow, store.Cell), by ...store.Dimension) error {
-	domains, all := map[string]*unreachedRow{}, f
+// count counts the mail of some providers that f selects. It counts all domains in one query and all
+// other providers in another, since each query reads all rows (16 queries on 8.8 million attempts
+// 8.3 s, one for all 0.6 s).
+func (r *Report) count(ctx context.Context, s store.Reader, f store.Filter, batch []*unreachedRow, add func(*unreachedRow, store.Cell), by ...store.Dimension) error {
+	domains, others, to := map[string]*unreachedRow{}, map[string]*unreachedRow{}, &store.Destination{}
+	all := f
 	all.Domain, all.Domains = "", nil
 	for _, x := range batch {
-		if !x.relay {
-			domains[ascii.Lower(x.Provider)] = x
-			all.Domains = append(all.Domains, x.Provider)
+		if x.to == nil {
+			domains[ascii.Lower(x.name)] = x
+			all.Domains = append(all.Domains, x.name)
 			continue
 		}
-		f.Relay = x.Provider
-		cells, err := s.Count(ctx, f, by...)
+		others[x.Provider] = x
+		to.Relays, to.Domains = append(to.Relays, x.to.Relays...), append(to.Domains, x.to.Domains...)
+	}
+	if len(others) > 0 {
+		f.To = to
+		cells, err := s.Count(ctx, f, append(by[:len(by):len(by)], store.ByDomain, store.ByRelay)...)
 		if err != nil {
 			return err
 		}
 		for _, c := range cells {
-			add(x, c)
+			if x := others[r.routes.Provider(c.Keys[len(by)], c.Keys[len(by)+1])]; x != nil {
+				add(x, c)
+			}
 		}
 	}
 	if len(domains) == 0 {
 		return nil
 	}
-	cells, err := s.Count(ctx, all, append(by, store.ByDomain)...)
+	cells, err := s.Count(ctx, all, append(by[:len(by):len(by)], store.ByDomain)...)
 	for _, c := range cells {
 		if x := domains[c.Keys[len(by)]]; x != nil {
 			add(x, c)
@@ -243,7 +366,7 @@ func count(ctx context.Context, s store.Reader, f store.Filter, batch []*unreach
 // and overlaps its failures in time.
 func (r *Report) explains(q *problem.Problem, x *unreachedRow) bool {
 	in := r.incident(q)
-	return !in.IsBackground() && q.Concerns(x.Provider) &&
+	return !in.IsBackground() && (q.Concerns(x.Provider) || q.Concerns(x.name)) &&
 		!q.Since.After(x.Last) && !x.First.After(q.Until)
 }
 
@@ -251,7 +374,7 @@ func (r *Report) explains(q *problem.Problem, x *unreachedRow) bool {
 // It returns nil if the provider takes most mail again.
 func (r *Report) unreached(ctx context.Context, s store.Reader, o Options, row *unreachedRow) (*problem.Problem, afterwards, error) {
 	option := "--domain"
-	if row.relay {
+	if row.to != nil {
 		option = "--relay"
 	}
 	c, err := r.unreachedCourse(ctx, s, o, row)
@@ -259,11 +382,13 @@ func (r *Report) unreached(ctx context.Context, s store.Reader, o Options, row *
 		return nil, afterwards{}, err
 	}
 	if row.little {
-		if !c.took || c.taken > 0 || c.messages < problem.IncidentLeast {
+		if !c.took || c.taken > 0 && row.back.IsZero() || c.messages < problem.IncidentLeast {
 			return nil, afterwards{}, nil
 		}
-		if row.Span, err = s.Span(ctx, row.failures(o)); err != nil {
-			return nil, afterwards{}, err
+		if row.back.IsZero() {
+			if row.Span, err = s.Span(ctx, row.failures(o)); err != nil {
+				return nil, afterwards{}, err
+			}
 		}
 	}
 	all := row.Soft + row.Hard
@@ -277,10 +402,10 @@ func (r *Report) unreached(ctx context.Context, s store.Reader, o Options, row *
 	}
 	t := judge.VerdictText(bounce.Verdict{Reason: row.Reason, Detail: row.detail})
 	u := problem.Unreached{
-		Provider: row.Provider, Name: provider.Name(row.Provider), Reason: row.Reason, Detail: row.detail, Cause: t.Title, Why: t.Meaning, Command: o.command("report", option, row.Provider),
+		Provider: row.name, Name: provider.Name(row.name), Reason: row.Reason, Detail: row.detail, Cause: t.Title, Why: t.Meaning, Command: o.command("report", option, row.name),
 		FirstHeard: began, Since: row.First.UTC(), Until: row.Last.UTC(), Ongoing: c.taken == 0,
-		Attempts: row.Soft + row.Hard, Reasons: row.reasons, Lost: int(row.lost()), Returned: int(row.Hard), Tried: int(row.lost() + c.between),
-		Share: float64(part(row.lost(), r.handled)), Died: c.took && c.since == 0, Failed: int(c.messages), Usual: c.usual,
+		Attempts: row.Soft + row.Hard, Reasons: row.reasons, Lost: int(row.undelivered()), Returned: int(row.Hard), Tried: int(row.undelivered() + c.between),
+		Share: float64(part(row.undelivered(), r.handled)), Died: c.took && c.since == 0, Failed: int(c.messages), Usual: c.usual,
 	}
 	if len(t.Do) > 0 {
 		u.Check = t.Do[0]
@@ -296,10 +421,10 @@ func (r *Report) unreached(ctx context.Context, s store.Reader, o Options, row *
 	case r.End().Sub(row.Last) >= o.Problems.Quiet():
 		u.Ongoing, u.Ended = false, "no failure since, and too little mail to tell"
 	}
-	p := u.Problem()
-	if row.little && p.Background {
+	if row.little && !u.Dead() {
 		return nil, afterwards{}, nil
 	}
+	p := u.Problem()
 	if !u.Ongoing {
 		return &p, afterwards{}, nil
 	}
@@ -430,13 +555,11 @@ func (r *Report) unreachedCourse(ctx context.Context, s store.Reader, o Options,
 		if cells[i].Delivered > 0 {
 			taking = append(taking, t)
 		}
-		var failures int64
-		for reason, n := range cells[i].Reasons {
-			if slices.Contains(theirs, reason) {
-				failures += n
-			}
-		}
+		failures := failuresOf(&cells[i])
 		switch {
+		case later && row.little && !last.IsZero() && cells[i].Delivered > 0: // over, even if some failed in that hour
+			first = t
+			lull.Took(cells[i].Delivered)
 		case failures > 0:
 			paused := last.IsZero() || t.Sub(last) >= o.Problems.Quiet()
 			begins := paused || over() || row.little && cells[i].Delivered > 0
@@ -477,6 +600,8 @@ func (r *Report) unreachedCourse(ctx context.Context, s store.Reader, o Options,
 	}
 	c.usual = r.usualHours(taking, c.began, lastIn)
 	switch {
+	case !row.back.IsZero():
+		c.taken, c.ended = row.taken, row.back
 	case !over():
 		if limit := f.Until; !r.Past() || limit.Before(r.AsOf) {
 			return c, nil

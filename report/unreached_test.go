@@ -130,7 +130,8 @@ func TestDied(t *testing.T) {
 		{"down for some hours", append(sent("dead.example", 20, hour, oneDay/2), deferrals("dead.example", 4, 5*oneDay+2*hour, hour, hour, 8*hour, "sent")...), nil},
 		{"one message only", append(sent("dead.example", 10, hour, oneDay/2), dead(1, 5*oneDay+2*hour, oneDay/2)...), nil},
 		{"thirty messages a day, none since three", append(sent("dead.example", 4*30+19, hour, oneDay/30), dead(210, 4*oneDay+15*hour, oneDay/30)...), []int{4, 5, 6, 7, 8, 9, 10}},
-		{"thirty messages a day, down for two hours", append(sent("dead.example", 5*30+19, hour, oneDay/30), deferrals("dead.example", 4, 5*oneDay+22*hour-10*time.Minute, 30*time.Minute, hour, 12*hour, "sent")...), nil},
+		{"thirty messages a day, down for two hours", append(sent("dead.example", 11*30, hour, oneDay/30), deferrals("dead.example", 4, 5*oneDay+20*hour, 15*time.Minute, 15*time.Minute, 2*hour, "sent")...), nil},
+		{"thirty messages a day, down for twelve hours of the night", append(sent("dead.example", 3*30+26, hour, oneDay/30), deferrals("dead.example", 4, 3*oneDay+22*hour-10*time.Minute, 30*time.Minute, hour, 12*hour, "sent")...), []int{4}},
 		{"a mail a week, none at the first failures", append(sent("dead.example", 2, hour, 4*oneDay), deferrals("dead.example", 6, 5*oneDay+hour, hour, hour, 20*hour, "sent")...), nil},
 		{"a batch of forty a day before", append(sent("dead.example", 40, 4*oneDay, time.Minute), deferrals("dead.example", 6, 5*oneDay+hour, hour, hour, 20*hour, "sent")...), nil},
 		{"taken until noon", append(sent("dead.example", 11, hour, oneDay/2), dead(12, 5*oneDay+13*hour+30*time.Minute, oneDay/2)...), []int{6, 7, 8, 9, 10}},
@@ -214,6 +215,79 @@ func TestDiedOutOfHours(t *testing.T) {
 				t.Errorf("told: %v, want %v", told, c.told)
 			}
 		})
+	}
+}
+
+// TestDiedAtRelay holds that a server is reported for its whole outage, with one id and one name,
+// whatever the domain of its host is called, and that the report of the day on which it takes mail
+// again, and of several days, says that it ended. It took no mail for 54 hours; the failures and the
+// mail taken of the last hour are not told apart by their hour.
+func TestDiedAtRelay(t *testing.T) {
+	for _, domain := range []string{"dead.example", "dead.hoster.example"} {
+		for _, daily := range []time.Duration{6, 30, 60} {
+			dead := sent(domain, 4*int(daily), 9*hour, oneDay/daily)
+			ends := 6*oneDay + 15*hour + 30*time.Minute
+			for at := 4*oneDay + 9*hour + 10*time.Minute; at < ends; at += oneDay / daily {
+				d := deferral{domain: domain, end: "sent"}
+				for try := at; try < ends; try += hour {
+					d.tries = append(d.tries, try)
+				}
+				d.tries = append(d.tries, ends+at%hour)
+				dead = append(dead, d)
+			}
+			dead = append(dead, sent(domain, 3*int(daily), ends+hour, oneDay/daily)...)
+			days := queueDays(t, 11*oneDay, sent("fine.example", 11*400, 0, oneDay/400), dead)
+			ids := map[string]bool{}
+			first := "[{{domain}} since 05-08 09] []"
+			if daily == 6 { // takes mail in four hours of such a time
+				first = "[] []"
+			}
+			for _, p := range []struct {
+				from, to int
+				want     string
+			}{
+				{3, 4, "[] []"},
+				{4, 5, first},
+				{5, 6, "[{{domain}} since 05-08 09] []"},
+				{6, 7, "[] [{{domain}} since 05-08 09 to 05-10 15]"},
+				{7, 8, "[] []"},
+				{4, 7, "[] [{{domain}} since 05-08 09 to 05-10 15]"},
+				{3, 8, "[] [{{domain}} since 05-08 09 to 05-10 15]"},
+			} {
+				v := days(p.from, p.to).Verdict
+				told := [2][]string{}
+				for i, list := range [][]Incident{v.Act, v.Ended} {
+					for _, in := range list {
+						name, _, _ := strings.Cut(in.Title, " does not take our mail")
+						name += in.Since.Format(" since 01-02 15")
+						if !in.EndedAt.IsZero() {
+							name += in.EndedAt.Format(" to 01-02 15")
+						}
+						ids[in.ID] = true
+						told[i] = append(told[i], name)
+					}
+				}
+				if got, want := fmt.Sprint(told[0], told[1]), strings.ReplaceAll(p.want, "{{domain}}", domain); got != want {
+					t.Errorf("%s, %d messages a day, days %d to %d: %s, want %s", domain, daily, p.from, p.to-1, got, want)
+				}
+			}
+			if len(ids) != 1 {
+				t.Errorf("%s, %d messages a day: ids %v", domain, daily, ids)
+			}
+		}
+	}
+}
+
+// TestDiedHoster holds that mail that reached no relay counts to the server that serves the domain, if
+// that has several domains.
+func TestDiedHoster(t *testing.T) {
+	var mails [][]deferral
+	for _, domain := range []string{"a.hoster.example", "b.hoster.example"} {
+		mails = append(mails, sent(domain, 4*15+5, hour, oneDay/15), deferrals(domain, 10, 4*oneDay+9*hour, hour, hour, 3*oneDay, "sent"))
+	}
+	day := queueLog(t, 9*oneDay, append(mails, sent("fine.example", 9*400, 0, oneDay/400))...)
+	if act := day(4).Verdict.Act; len(act) != 1 || act[0].Short != "hoster.example does not take our mail" || act[0].Refused != 20 {
+		t.Errorf("%+v", act)
 	}
 }
 
