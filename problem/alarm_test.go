@@ -497,3 +497,61 @@ func TestHostileNames(t *testing.T) {
 		t.Errorf("%d problems", len(ps))
 	}
 }
+
+// TestDelays holds that deferrals which retries solved soon are background, even if those of a few
+// messages a day go on for days.
+func TestDelays(t *testing.T) {
+	const (
+		users, relay = "user%d@yahoo.com", "mta5.am0.yahoodns.net"
+		says         = "421 4.7.0 [TSS04] Messages from 203.0.113.25 temporarily deferred due to unexpected volume or user complaints - 4.16.55.1"
+	)
+	senders := []string{"anna@club.example", "boss@office.example", "news@shop.example"}
+	var usual []mail
+	for _, from := range senders {
+		usual = append(usual, regular(5, 8, from, users, relay)...)
+	}
+	// Four messages on each of five days are deferred, then delivered if after is not 0.
+	delayed := func(perDay int, after func(i int) time.Duration) (all []mail) {
+		for d := 3; d < 8; d++ {
+			for i := range perDay {
+				m := mail{
+					at: time.Duration(d)*day + time.Duration(i)*20*time.Minute, id: fmt.Sprintf("T%d-%d", d, i), from: senders[i%3],
+					to: fmt.Sprintf("late%d-%d@yahoo.com", d, i), relay: relay, outcome: bounce.Soft, says: says, stage: bounce.StageMail,
+				}
+				all = append(all, m)
+				if a := after(i); a != 0 {
+					m.at, m.outcome, m.code, m.says = m.at+a, good, 250, ""
+					all = append(all, m)
+				}
+			}
+		}
+		return all
+	}
+	always := func(d time.Duration) func(int) time.Duration { return func(int) time.Duration { return d } }
+	for _, test := range []struct {
+		name       string
+		mails      []mail
+		background bool
+	}{
+		{"delivered after minutes", delayed(4, always(7*time.Minute)), true},
+		{"delivered after three hours", delayed(4, always(3*time.Hour)), true},
+		{"delivered a day later", delayed(4, always(day)), false},
+		{"not delivered", delayed(4, always(0)), false},
+		{"half of them not delivered", delayed(8, func(i int) time.Duration { return time.Duration(i%2) * time.Hour }), false},
+		{"one a day not delivered", delayed(4, func(i int) time.Duration { return time.Duration(min(i, 1)) * time.Hour }), true},
+		{"many a day", delayed(40, always(7*time.Minute)), false},
+	} {
+		found := false
+		for _, p := range problemsOf(t, join(usual, test.mails)) {
+			if p.Level == problem.Confirmed {
+				found = true
+				if p.Background != test.background {
+					t.Errorf("%s: %s: background: %v", test.name, p.Title, p.Background)
+				}
+			}
+		}
+		if !found {
+			t.Errorf("%s: no incident", test.name)
+		}
+	}
+}

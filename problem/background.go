@@ -57,8 +57,8 @@ func (u *usualMail) tried(p *Problem, refused int, lasted time.Duration) (*Tried
 }
 
 // isBackground reports whether every server has such a problem every day: one or two messages, or a
-// few a day, at a provider that takes the rest, from changing sender domains. An outage of the own
-// side is never background.
+// few a day, at a provider that takes the rest, from changing sender domains, or that retries
+// delivered soon. An outage of the own side is never background.
 func (p *Problem) isBackground(usual *usualMail) (bool, error) {
 	if p.Level == Watch || p.few() {
 		return true, nil
@@ -72,6 +72,9 @@ func (p *Problem) isBackground(usual *usualMail) (bool, error) {
 	}
 	if max(perDay(refused, lasted), perDay(p.Messages, p.Until.Sub(p.Since))) > noisePerDay {
 		return false, nil
+	}
+	if p.delayed {
+		return true, nil
 	}
 	same, known := 0.0, false
 	if t := p.Onset; t != nil && t.Tried >= noiseTried {
@@ -94,6 +97,13 @@ func (p *Problem) isBackground(usual *usualMail) (bool, error) {
 		}
 	}
 	return t.ByChance(noiseShare), nil
+}
+
+// delayed reports whether retries delivered most messages of an incident soon, and the others are
+// less than an incident, or less than that a day.
+func (in *incident) delayed(seen *counter) bool {
+	lasting := seen.count(in.all, lastingMessage)
+	return lasting < IncidentLeast || 2*lasting < seen.count(in.all, anyMessage) && perDay(lasting, in.until.sub(in.began)) < IncidentLeast
 }
 
 // perDay returns n per day, for at least one day.

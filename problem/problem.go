@@ -94,6 +94,7 @@ type Problem struct {
 	// Reasons counts Attempts by reason.
 	Reasons map[bounce.Reason]int64 `json:"-"`
 
+	delayed   bool // see incident.delayed
 	rows      rows
 	keys      []key
 	selectors []string

@@ -432,6 +432,7 @@ func (x *refusalSearch) add(from *store.Refusal, c *traits) {
 		r.since = !from.DeliveredAfter.IsZero()
 		r.valid = r.valid || r.since
 		r.took = r.valid
+		r.mended = delayed(from) && !r.hard
 	}
 	switch {
 	case c.Reason.NamesCause():

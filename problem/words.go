@@ -151,6 +151,7 @@ func (in *incident) problem(o Thresholds, seen *counter) Problem {
 		FirstCheck: w.firstCheck, OtherExplanation: w.otherExplanation, DisprovedBy: w.disprovedBy,
 		Reasons: map[bounce.Reason]int64{}, keys: in.keys,
 	}
+	p.delayed = in.delayed(seen)
 	for _, c := range counts {
 		p.Reasons[c.Reason] += int64(c.n)
 	}
