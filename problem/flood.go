@@ -89,7 +89,30 @@ type flood struct {
 	texts            []*store.Attempt // texts of some attempts of the period
 	rows             []row
 
+	effects map[string]*effect // refusals of its mail, by provider
+
 	volume
+}
+
+// An effect is what one provider refused or deferred of the mail of a flood. It is no incident of
+// its own.
+type effect struct {
+	messages    map[uint64]bool // as store.Refusal.Message
+	first, last moment
+}
+
+// note adds a refusal of the flood's mail to its effects.
+func (c *flood) note(r *refusal) {
+	e := c.effects[r.provider]
+	if e == nil {
+		if len(c.effects) >= setSize {
+			return
+		}
+		e = &effect{messages: map[uint64]bool{}, first: r.at}
+		c.effects[r.provider] = e
+	}
+	e.first, e.last = min(e.first, r.at), max(e.last, r.at)
+	e.messages[r.message] = true
 }
 
 // few reports whether the senders are few enough to be the account's own.
@@ -112,7 +135,7 @@ type returns struct {
 	hours                []Hour
 }
 
-// A floodSearch looks for floods.
+// A floodSearch looks for floods in the period and in its past.
 type floodSearch struct {
 	s   store.Reader
 	f   store.Filter
@@ -121,19 +144,24 @@ type floodSearch struct {
 	end moment     // see endOf
 
 	rows bool // keep the rows behind the figures
+
+	counted int // first day of which returned mail was counted
+	found   []*flood
+	own     map[store.Ref]*flood // failed attempts of the floods' mail
 }
 
-// findFloods finds the accounts that flood among the attempts that match f. It finds none if f
-// selects by recipient, relay or reason, since shares of such a selection prove nothing.
-func findFloods(ctx context.Context, s store.Reader, f store.Filter, o Thresholds, end moment, rows bool) (found []Problem, err error) {
+// findFloods finds the accounts that flood among the attempts that match f, or that flooded in the
+// past that refusals are compared with. It finds none if f selects by recipient, relay or reason,
+// since shares of such a selection prove nothing.
+func findFloods(ctx context.Context, s store.Reader, f store.Filter, o Thresholds, end moment, rows bool) (*floodSearch, error) {
+	x := &floodSearch{s: s, f: f, o: o, end: end, rows: rows, own: map[store.Ref]*flood{}}
 	if f.Domain != "" || f.Relay != "" || f.RelayIP != "" || len(f.Reasons) > 0 || len(f.Outcomes) > 0 || len(f.Recipients) > 0 || f.QueueID != "" || f.MessageID != "" || f.Original != "" {
-		return nil, nil
+		return x, nil
 	}
-	all, err := s.Span(ctx, store.Filter{})
-	if err != nil || all.IsZero() {
-		return nil, err
+	var err error
+	if x.all, err = s.Span(ctx, store.Filter{}); err != nil || x.all.IsZero() {
+		return x, err
 	}
-	x := &floodSearch{s: s, f: f, o: o, all: all, end: end, rows: rows}
 	logins, senders, err := x.returned(ctx)
 	if err != nil {
 		return nil, err
@@ -142,27 +170,104 @@ func findFloods(ctx context.Context, s store.Reader, f store.Filter, o Threshold
 	for sender, cells := range [...][]store.Cell{logins, senders} {
 		list = append(list, x.candidates(cells, sender == 1)...)
 	}
-	list = slices.DeleteFunc(list, func(c *flood) bool {
-		return !dayTime(c.days[len(c.days)-1]+1).After(f.Since) || !c.possible()
+	list = slices.DeleteFunc(list, func(c *flood) bool { return !c.possible() })
+	before := func(c *flood) int { // the period
+		if dayTime(c.days[len(c.days)-1] + 1).After(f.Since) {
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(list, func(a, b *flood) int {
+		return cmp.Or(cmp.Compare(before(a), before(b)), cmp.Compare(b.returned, a.returned))
 	})
-	slices.SortStableFunc(list, func(a, b *flood) int { return cmp.Compare(b.returned, a.returned) })
 	list = list[:min(len(list), floodsWeighed)]
 	if err := x.read(ctx, list); err != nil {
 		return nil, err
 	}
 	for _, c := range list {
-		if c.shown.last.IsZero() {
+		if c.whole.last.IsZero() {
 			continue
 		}
 		is, err := x.isFlood(ctx, c)
 		if err != nil {
 			return nil, err
 		}
-		if is {
-			found = append(found, c.problem(x))
+		if !is {
+			continue
+		}
+		x.found = append(x.found, c)
+		if err := x.readOwn(ctx, c); err != nil {
+			return nil, err
 		}
 	}
-	return found, nil
+	return x, nil
+}
+
+// readOwn reads the failed attempts of the messages that an account sent in the hours of its flood,
+// with the later attempts of these messages. A search for refusals leaves them out: see of.
+func (x *floodSearch) readOwn(ctx context.Context, c *flood) error {
+	f := x.f
+	f.Since, f.Outcomes, f.Reasons = c.whole.first.Truncate(time.Hour), []bounce.Outcome{bounce.Soft, bounce.Hard}, refusedReasons
+	if c.sender {
+		f.Senders = []string{c.account}
+	} else {
+		f.Logins = []string{c.account}
+	}
+	over := c.whole.last.Truncate(time.Hour).Add(time.Hour)
+	seed, sent := maphash.MakeSeed(), map[uint64]bool{}
+	for a, err := range x.s.Attempts(ctx, f, store.Page{Limit: floodMail}) {
+		if err != nil {
+			return err
+		}
+		if c.sender && (a.SASLUser != "" || !ownClient(a.ClientIP)) {
+			continue
+		}
+		message := maphash.String(seed, a.Host+"\x00"+a.QueueID)
+		if a.Time.Before(over) {
+			sent[message] = true
+		}
+		if sent[message] {
+			x.own[a.Ref()] = c
+		}
+	}
+	return nil
+}
+
+// of returns the flood whose effect a refusal is, or nil. A public blocklist and a missing name are
+// about the sending address, whoever sends: they remain after the flood, and are incidents.
+func (x *floodSearch) of(from *store.Refusal, c *traits) *flood {
+	if c.Reason == bounce.RDNSHelo || c.Reason == bounce.Blocklist && !provider.Is(c.provider, c.Detail) {
+		return nil
+	}
+	return x.own[from.Ref()]
+}
+
+// problems returns the floods of the period.
+func (x *floodSearch) problems() (list []Problem) {
+	for _, c := range x.found {
+		if !c.shown.last.IsZero() {
+			list = append(list, c.problem(x))
+		}
+	}
+	return list
+}
+
+// beside says of an incident which floods the same providers refused meanwhile, if it leaves out
+// their messages: see of.
+func (x *floodSearch) beside(p *Problem) (text string) {
+	if reason := p.keys[0].reason; reason == bounce.RDNSHelo || reason == bounce.Blocklist {
+		return ""
+	}
+	since, until := momentOf(p.Began()).add(-x.o.Window), momentOf(p.Until).add(x.o.Window)
+	for _, c := range x.found {
+		if slices.ContainsFunc(p.Providers, func(name string) bool {
+			e := c.effects[name]
+			return e != nil && e.first < until && e.last > since
+		}) {
+			text += " The flood of <" + c.account + "> was refused there too; its messages do not count here."
+		}
+	}
+	return text
 }
 
 func dayOf(t time.Time) int { return int(t.Unix() / (24 * 60 * 60)) }
@@ -172,7 +277,7 @@ func dayTime(day int) time.Time { return time.Unix(int64(day)*24*60*60, 0).UTC()
 // past returns the first whole day of the past with which a day is compared, and the number of its
 // days.
 func (x *floodSearch) past(day int) (first, days int) {
-	first = max(day-int(x.o.Past/(24*time.Hour)), dayOf(x.all.First.Add(24*time.Hour-time.Second)))
+	first = max(day-int(x.o.Past/(24*time.Hour)), dayOf(x.all.First.Add(24*time.Hour-time.Second)), min(x.counted, day))
 	return first, day - first
 }
 
@@ -184,6 +289,7 @@ func (x *floodSearch) returned(ctx context.Context) (logins, senders []store.Cel
 	f.Outcomes, f.Reasons = []bounce.Outcome{bounce.Hard}, floodReasons
 	if !f.Since.IsZero() {
 		f.Since = dayTime(dayOf(f.Since) - int(x.o.Past/(24*time.Hour)))
+		x.counted = dayOf(f.Since)
 	}
 	if logins, err = x.s.Count(ctx, f, store.BySASLUser, store.ByClient, store.ByDay); err != nil {
 		return nil, nil, err
@@ -314,6 +420,7 @@ func (x *floodSearch) read(ctx context.Context, list []*flood) error {
 	groups := map[days]map[account]*flood{}
 	for _, c := range list {
 		c.addresses, c.senders, c.domains, c.providers = map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
+		c.effects = map[string]*effect{}
 		k := days{c.days[0], c.days[len(c.days)-1]}
 		if groups[k] == nil {
 			groups[k] = map[account]*flood{}
@@ -325,7 +432,10 @@ func (x *floodSearch) read(ctx context.Context, list []*flood) error {
 		f := x.during(k.first, k.last)
 		f.Outcomes, f.Reasons = []bounce.Outcome{bounce.Hard}, floodReasons
 		before := f // the period
-		before.Until, f.Since = x.f.Since, later(f.Since, x.f.Since)
+		f.Since = later(f.Since, x.f.Since)
+		if x.f.Since.Before(f.Until) {
+			before.Until = x.f.Since
+		}
 		for _, f := range [...]store.Filter{before, f} {
 			if !f.Since.Before(f.Until) {
 				continue
@@ -643,6 +753,7 @@ func (c *flood) problem(x *floodSearch) Problem {
 		p.Summary = strings.Replace(p.Summary, "sends many times its usual", "sends much mail that is returned", 1)
 		p.Why = fmt.Sprintf("Of %s %d recipients were reached meanwhile. There are fewer than %d days before to compare with.", of, c.arrived, floodPast)
 	}
+	p.Why += c.effectsText()
 	if c.mayBeList() {
 		p.FirstCheck = "Ask the owner whether a mailing to an old list was meant: then take the returned addresses off it (bouncelog suppress). If not, the password was stolen: change it, end its sessions, look at where it logged in from, and remove what is still queued of it (postqueue -p, exim -bp)."
 		p.OtherExplanation = "A stolen password."
@@ -652,4 +763,21 @@ func (c *flood) problem(x *floodSearch) Problem {
 		p.Ended = "no more of it returned since than usual"
 	}
 	return p
+}
+
+// effectsText says which providers refused or deferred mail of the flood, those with the most
+// messages first.
+func (c *flood) effectsText() string {
+	messages := map[uint64]bool{}
+	for _, e := range c.effects {
+		maps.Copy(messages, e.messages)
+	}
+	if len(messages) == 0 {
+		return ""
+	}
+	names := slices.SortedFunc(maps.Keys(c.effects), func(a, b string) int {
+		return cmp.Or(cmp.Compare(len(c.effects[b].messages), len(c.effects[a].messages)), strings.Compare(a, b))
+	})
+	return fmt.Sprintf(" %s refused or deferred %s of it: an effect of the flood, and no incident of its own.",
+		nameSome(provider.Names(names), "", "others"), table.Count(int64(len(messages)), "message"))
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"bouncelog/bounce"
 	"bouncelog/problem"
@@ -226,6 +227,86 @@ func TestFloodLasts(t *testing.T) {
 			// In a later period, the usual mail is no flood.
 			if found := problemsIn(t, logOf(t, join(usual, flood, later)), store.Filter{Since: begin.Add(7*day + 5*time.Hour)}); len(found) != 0 {
 				t.Errorf("after the end: %+v", found)
+			}
+		})
+	}
+}
+
+// TestFloodEffects holds that refusals of a flood's own messages are its effect: no incident of
+// their own, nor a part of one. An incident of others' mail at the same provider says so. A public
+// listing is about the sending address and remains an incident.
+func TestFloodEffects(t *testing.T) {
+	const (
+		unknown = "550 5.1.1 User unknown"
+		rate    = "421 4.7.28 Gmail has detected an unusual rate of unsolicited mail originating from your IP address [203.0.113.25]. To protect our users from spam, mail sent from your IP has been temporarily rate limited."
+		spam    = "550 5.7.1 Spam message rejected"
+		listed  = "554 5.7.1 Service unavailable; Client host [203.0.113.25] blocked using zen.spamhaus.org"
+		users   = "user%d@gmail.com"
+		relay   = "gmail-smtp-in.l.google.com"
+	)
+	clerk := mail{from: "clerk@office.example", login: "clerk@office.example"}
+	var usual []mail
+	for d := range 7 {
+		usual = append(usual, batch(20, d, 10, unknown, clerk)...)
+	}
+	usual = join(usual, regular(12, 8, "news@shop.example", users, relay))
+	flood := batch(600, 7, 3, unknown, clerk) // lasts 200 minutes
+	deferred := func(n int, at time.Duration, says, from, login string) []mail {
+		return with(refused(n, n, at, from, "victim%d@gmail.com", relay, mail{says: says, outcome: bounce.Soft, login: login}), func(m *mail) { m.id = from + m.id })
+	}
+	own := deferred(150, 7*day, rate, clerk.from, clerk.login)
+	retried := with(deferred(150, 7*day, rate, clerk.from, clerk.login), func(m *mail) { m.at += 5 * time.Hour })
+	early := func() (all []mail) { // a delay a day, before the flood
+		for d := range 7 {
+			at := time.Duration(d)*day + 12*time.Hour
+			all = join(all, deferred(1, at, rate, "news@shop.example", "news"), with(to(1, at+10*time.Minute, "news@shop.example", "victim%d@gmail.com", relay), func(m *mail) { m.id = fmt.Sprint("E", d) }))
+		}
+		return all
+	}()
+	type incident struct {
+		Cause, Senders string
+		Began          time.Duration
+		Beside         bool // Why names the flood
+	}
+	stolen := incident{"flood", "office.example", 7 * day, true}
+	for _, test := range []struct {
+		name  string
+		mails []mail
+		want  []incident
+	}{
+		{"its deferrals", join(own, retried), []incident{stolen}},
+		{"with single delays before", join(own, retried, early), []incident{stolen}},
+		{"its refusals as spam", deferred(150, 7*day, spam, clerk.from, clerk.login), []incident{stolen}},
+		{
+			"others' mail too", join(own, retried, deferred(40, 7*day+30*time.Minute, rate, "anna@club.example", "anna")),
+			[]incident{stolen, {"reputation", "club.example", 7*day + 30*time.Minute, true}},
+		},
+		{
+			"another account's mail from the same domain", join(own, deferred(40, 7*day+30*time.Minute, rate, "boss@office.example", "boss")),
+			[]incident{stolen, {"reputation", "office.example", 7*day + 30*time.Minute, true}},
+		},
+		{
+			"others' mail days before", join(own, deferred(40, 2*day, rate, "anna@club.example", "anna")),
+			[]incident{stolen, {"reputation", "club.example", 2 * day, false}},
+		},
+		{"a public listing", join(own, deferred(40, 7*day+30*time.Minute, listed, clerk.from, clerk.login)), []incident{stolen, {"ip", "office.example", 7*day + 30*time.Minute, false}}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			db := logOf(t, join(usual, flood, test.mails))
+			var got []incident
+			for _, p := range problemsIn(t, db, store.Filter{}) {
+				if !p.Background {
+					got = append(got, incident{p.Cause, strings.Join(p.SenderDomains, " "), p.Began().Sub(begin).Truncate(time.Hour / 2), strings.Contains(p.Why, "flood")})
+				}
+			}
+			if diff := gocmp.Diff(test.want, got, cmpopts.SortSlices(func(a, b incident) bool { return a.Cause == "flood" })); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+			// Retries of its messages on the next day are no incident either.
+			for _, p := range problemsIn(t, db, store.Filter{Since: begin.Add(7*day + 4*time.Hour + 30*time.Minute)}) {
+				if !p.Background && p.Cause == "reputation" && !strings.Contains(strings.Join(p.SenderDomains, " "), "club") {
+					t.Errorf("after the flood: %s, %d messages", p.Title, p.Messages)
+				}
 			}
 		})
 	}

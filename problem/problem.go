@@ -220,7 +220,7 @@ func FindRows(ctx context.Context, s store.Reader, f store.Filter, o Thresholds)
 // sending side.
 func FindAgain(ctx context.Context, s store.Reader, f store.Filter, o Thresholds, of []Problem) ([]Problem, error) {
 	return search(ctx, s, f, o, wanted{
-		floods:  slices.ContainsFunc(of, func(p Problem) bool { return p.Cause == causeFlood }),
+		floods:  slices.ContainsFunc(of, func(p Problem) bool { return p.Cause == causeFlood || !p.homemade }), // refusals of floods are left out
 		outages: slices.ContainsFunc(of, func(p Problem) bool { return p.homemade && p.Cause != causeFlood }),
 	})
 }
@@ -235,22 +235,23 @@ func search(ctx context.Context, s store.Reader, f store.Filter, o Thresholds, w
 		return nil, err
 	}
 	reached := newReached(f)
-	refused, err := findRefusals(ctx, s, f, o, end, reached, w.rows)
-	if err != nil {
-		return nil, err
-	}
-	var own, floods []Problem
-	if w.outages {
-		if own, err = findOutages(ctx, s, f, o, end, reached, w.rows); err != nil {
-			return nil, err
-		}
-	}
+	floods := &floodSearch{}
 	if w.floods {
 		if floods, err = findFloods(ctx, s, f, o, end, w.rows); err != nil {
 			return nil, err
 		}
 	}
-	found := append(append(append([]Problem{}, own...), floods...), refused...)
+	refused, err := findRefusals(ctx, s, f, o, end, reached, floods, w.rows)
+	if err != nil {
+		return nil, err
+	}
+	var own []Problem
+	if w.outages {
+		if own, err = findOutages(ctx, s, f, o, end, reached, w.rows); err != nil {
+			return nil, err
+		}
+	}
+	found := append(append(append([]Problem{}, own...), floods.problems()...), refused...)
 	usual := &usualMail{ctx: ctx, s: s, f: f}
 	for i := range found {
 		found[i].ID = found[i].id()
@@ -304,9 +305,10 @@ func Searched() []bounce.Reason {
 	})
 }
 
-// findRefusals finds the problems that appear as refusals by receivers.
-func findRefusals(ctx context.Context, s store.Reader, f store.Filter, o Thresholds, end moment, reached *reached, rows bool) ([]Problem, error) {
-	x, err := readRefusals(ctx, s, f, o, reached)
+// findRefusals finds the problems that appear as refusals by receivers. Refusals of floods are their
+// effects, and no problems.
+func findRefusals(ctx context.Context, s store.Reader, f store.Filter, o Thresholds, end moment, reached *reached, floods *floodSearch, rows bool) ([]Problem, error) {
+	x, err := readRefusals(ctx, s, f, o, reached, floods)
 	if err != nil || x == nil {
 		return nil, err
 	}
@@ -335,6 +337,7 @@ func findRefusals(ctx context.Context, s store.Reader, f store.Filter, o Thresho
 	var seen counter
 	for _, in := range incidents {
 		p := in.problem(o, &seen)
+		p.Why += floods.beside(&p)
 		if rows {
 			p.rows = x.rowsOf(in, histories)
 		}

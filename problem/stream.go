@@ -131,6 +131,8 @@ type refusalSearch struct {
 	f store.Filter
 	o Thresholds
 
+	floods *floodSearch // whose refusals are left out
+
 	since, until moment // the period; until is exclusive
 	from         moment // start of the refusals that were read
 	last         moment // time of the last attempt in the store, or the end of the period
@@ -155,12 +157,12 @@ type refusalSearch struct {
 
 // readRefusals reads the refusals that match f, and the past refusals for comparison. It returns
 // nil if f selects none or the store is empty.
-func readRefusals(ctx context.Context, s store.Reader, f store.Filter, o Thresholds, reached *reached) (*refusalSearch, error) {
+func readRefusals(ctx context.Context, s store.Reader, f store.Filter, o Thresholds, reached *reached, floods *floodSearch) (*refusalSearch, error) {
 	if _, ok := f.Restrict(refusedReasons); !ok {
 		return nil, nil
 	}
 	x := &refusalSearch{
-		s: s, f: f, o: o, since: math.MinInt64, until: math.MaxInt64, from: math.MinInt64,
+		s: s, f: f, o: o, floods: floods, since: math.MinInt64, until: math.MaxInt64, from: math.MinInt64,
 		named: map[key]*stream{}, silent: map[key]*stream{}, traits: map[*store.Traits]*traits{}, coarse: map[coarse]*traits{}, hosts: map[string]string{},
 		seed: maphash.MakeSeed(), retries: map[[2]uint64]int{},
 	}
@@ -433,6 +435,10 @@ func (x *refusalSearch) add(from *store.Refusal, c *traits) {
 		r.valid = r.valid || r.since
 		r.took = r.valid
 		r.mended = delayed(from) && !r.hard
+	}
+	if c := x.floods.of(from, c); c != nil {
+		c.note(r)
+		return
 	}
 	switch {
 	case c.Reason.NamesCause():
