@@ -11,7 +11,7 @@ import (
 // NamedAddresses returns the IP addresses that a remote server's reply names as those of its
 // client, in their order: public ones, each once. It leaves out the relay's own address, the
 // address of a host whose answer the reply passes on and all addresses in that answer (its client
-// was the relay, not this server), and versions that look like an address (Yahoo's "- 4.16.55.1").
+// was the relay, not this server), and versions that look like an address (Yahoo's "- 4.16.55.1", also before "; see …").
 func NamedAddresses(t Template, relayIP string) (list []netip.Addr) {
 	relay, _ := netip.ParseAddr(relayIP)
 	text, args := t.Text, t.Args
@@ -37,7 +37,7 @@ func NamedAddresses(t Template, relayIP string) (list []netip.Addr) {
 			return list
 		}
 		a, err := netip.ParseAddr(arg)
-		if err != nil || strings.HasSuffix(before, "- ") && text == "" || strings.HasSuffix(before, "ersion ") {
+		if err != nil || strings.HasSuffix(before, "- ") && (text == "" || text[0] == ';' && len(list) > 0) || strings.HasSuffix(before, "ersion ") {
 			continue
 		}
 		a = a.Unmap().WithZone("")

@@ -31,6 +31,8 @@ func TestNamed(t *testing.T) {
 		{"554 5.7.0 Blocked - see https://ipcheck.example/?ip=203.0.113.108", "203.0.113.108", ""},
 		{"554 IP=203.0.113.1 - A problem occurred. (Ask your postmaster)", "203.0.113.1", ""},
 		{"421 4.7.0 [TSS04] Messages from 203.0.113.5 temporarily deferred - 4.16.55.1", "203.0.113.5", ""},
+		{"421 4.7.0 [TSS04] Messages from 203.0.113.5 temporarily deferred - 4.16.55.1; see https://postmaster.example/codes", "203.0.113.5", ""},
+		{"550 blocked - 203.0.113.5; see https://postmaster.example/codes", "203.0.113.5", ""},
 		// A smarthost passes on another host's answer: that host, and its client.
 		{"550 5.7.1 host mx.cust.test[203.0.113.9] said: 550 5.7.26 SPF check failed for shop.test", "", ""},
 		{"550 5.7.1 host mx.cust.test[203.0.113.9] said: 550 5.7.25 [203.0.113.40] has no PTR record", "", ""},
