@@ -20,7 +20,7 @@ type deferral struct {
 	domain string
 	listed bool            // refused for a listing, else not reached
 	tries  []time.Duration // since the start of the log
-	end    string          // "": queued, else sent or expired, at the last of the tries
+	end    string          // "": queued, else sent or expired, at the last of the tries; or removed, an hour after it
 }
 
 // deferrals returns n messages, one every gap since at. Each is tried at once and then every step,
@@ -83,6 +83,9 @@ func queueDays(t *testing.T, until time.Duration, mails ...[]deferral) (days fun
 					a.Outcome, a.Status, a.Verdict = bounce.Hard, "expired", bounce.Verdict{Reason: bounce.Expired, Scope: bounce.ScopeRemote, Rule: "test"}
 				}
 				b.Attempts = append(b.Attempts, a)
+			}
+			if at := d.tries[len(d.tries)-1] + time.Hour; d.end == "removed" && at < until {
+				b.Ends = append(b.Ends, bounce.End{Source: "log", Offset: 1e9 + int64(n), Time: mondays.Add(at), Host: "mx1", MTA: bounce.Postfix, QueueID: fmt.Sprintf("%X", 0xA00000+n), Event: bounce.MessageRemoved, By: "postsuper"})
 			}
 		}
 	}
@@ -467,10 +470,11 @@ func TestWaiting(t *testing.T) {
 		deferrals("full.example", 3, oneDay+2*hour, hour, 4*hour, 3*oneDay, "expired"),    // given up on day 4
 		deferrals("slow.example", 5, 2*oneDay+20*hour, time.Minute, hour, 9*hour, "sent"), // taken on day 3
 		deferrals("dead.example", 2, 2*oneDay+3*hour, hour, 3*hour, 7*oneDay, ""),         // still queued
+		deferrals("spam.example", 4, 2*oneDay+5*hour, hour, hour, 26*hour, "removed"),     // by hand, on day 3
 	}
 	for _, until := range []time.Duration{3 * oneDay, 3*oneDay + hour, 6 * oneDay, 9 * oneDay} {
 		day := queueLog(t, until, mails...)
-		for n, want := range []int64{0, 3, 10, 5, 2, 2} {
+		for n, want := range []int64{0, 3, 14, 5, 2, 2} {
 			if time.Duration(n+1)*oneDay > until {
 				break
 			}

@@ -18,7 +18,7 @@ const (
 
 // waiting returns Totals.Waiting. Of a past period it derives the number from the failed attempts of
 // queueLifetime: the mail of a recipient waits from a deferral until it is given up or, as far as
-// deferrals tell, until the recipient takes mail.
+// deferrals tell, until the recipient takes mail; or until the message leaves the queue in another way.
 func (r *Report) waiting(ctx context.Context, s store.Reader, f store.Filter) (*int64, error) {
 	if len(f.Reasons)+len(f.Outcomes) > 0 {
 		return nil, nil
@@ -35,7 +35,7 @@ func (r *Report) waiting(ctx context.Context, s store.Reader, f store.Filter) (*
 	if err != nil || all.Soft+all.Hard > waitedRead {
 		return nil, err
 	}
-	waits, ended := map[pair]bool{}, map[pair]bool{}
+	waits, ended := map[pair]store.Ref{}, map[pair]bool{}
 	for x, err := range s.Refusals(ctx, f) { // in the order of time
 		if err != nil {
 			return nil, err
@@ -43,12 +43,51 @@ func (r *Report) waiting(ctx context.Context, s store.Reader, f store.Filter) (*
 		p := pairOf(x)
 		taken := !x.DeliveredAfter.IsZero() && x.DeliveredAfter.Before(end)
 		ended[p] = ended[p] || x.Outcome == bounce.Hard // the last deferral, of the same second, may follow
-		if waits[p] = !ended[p] && !taken; !waits[p] {
+		if waits[p] = x.Ref(); ended[p] || taken {
 			delete(waits, p)
 		}
 	}
 	n := int64(len(waits))
+	for refs := range slices.Chunk(slices.Collect(maps.Values(waits)), waitedAtOnce) {
+		left, err := leftBefore(ctx, s, end, refs)
+		if err != nil {
+			return nil, err
+		}
+		n -= left
+	}
 	return &n, nil
+}
+
+// waitedAtOnce is the number of attempts whose messages are looked up together.
+const waitedAtOnce = 1000
+
+// leftBefore returns the number of attempts whose message had left the queue at a time: it was
+// removed or discarded, or nothing of it was left.
+func leftBefore(ctx context.Context, s store.Reader, end time.Time, refs []store.Ref) (n int64, err error) {
+	found, err := s.Lookup(ctx, refs...)
+	if err != nil {
+		return 0, err
+	}
+	attempts := map[store.MessageKey]int64{}
+	for _, a := range found {
+		if a != nil {
+			attempts[messageOf(a)]++
+		}
+	}
+	ends, err := s.Ends(ctx, slices.Collect(maps.Keys(attempts))...)
+	if err != nil {
+		return 0, err
+	}
+	for _, e := range ends {
+		switch e.Event {
+		case bounce.MessageRemoved, bounce.MessageDiscarded, bounce.MessageCompleted:
+			if k := (store.MessageKey{Host: e.Host, MTA: e.MTA, Instance: e.Instance, QueueID: e.QueueID}); e.Time.Before(end) {
+				n += attempts[k]
+				delete(attempts, k)
+			}
+		}
+	}
+	return n, nil
 }
 
 // waitedThen returns the groups by provider with Pending as of the end of a past period. A store
