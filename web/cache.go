@@ -112,6 +112,7 @@ func (v *versions) now() version {
 			return version{file: v.file}
 		}
 		v.number, v.stop = number, stop
+		v.file++ // a value of an unknown version may be of a database that was there before
 	}
 	n, err := v.number()
 	if err != nil { // the database was replaced: kept values are of the old one
@@ -151,7 +152,7 @@ type want struct {
 
 // get returns the value of a key, and builds it with make if no acceptable value exists.
 func (c *cache[T]) get(ctx context.Context, key string, w want, build maker[T]) (*made[T], error) {
-	asked := time.Now()
+	asked, again := time.Now(), false
 	for {
 		kept, next, rest := c.look(key, asked, w, build)
 		if next == nil && rest == 0 {
@@ -177,6 +178,9 @@ func (c *cache[T]) get(ctx context.Context, key string, w want, build maker[T]) 
 			switch {
 			case next.err == nil && w.fresh && next.began.Before(asked):
 				continue // it may be older than the stored data
+			case next.err == nil && !again && next.of.file != c.versions.now().file:
+				again = true // the database was replaced meanwhile
+				continue
 			case errors.Is(next.err, context.Canceled) && ctx.Err() == nil && c.ctx.Err() == nil:
 				continue // all waiting readers had left
 			}

@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -214,6 +215,69 @@ func TestLong(t *testing.T) {
 		began = time.Now()
 		if body := b.get("/domains"); !strings.Contains(body, "one.example") || time.Since(began) > patienceIdle {
 			t.Errorf("after %s: %.2000s", time.Since(began), body)
+		}
+	})
+}
+
+// TestUnknownVersion holds that a value that was built before the database could be watched is not
+// served once it can: another database may have taken its place meanwhile.
+func TestUnknownVersion(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		there := false
+		c := newCache[string](&versions{watch: func(context.Context) (func() (int64, error), func(), error) {
+			if !there {
+				return nil, nil, errors.New("no database")
+			}
+			return func() (int64, error) { return 1, nil }, func() {}, nil
+		}}, 2, nil)
+		defer c.close()
+		for _, content := range []string{"old", "new"} {
+			p, err := c.get(t.Context(), "page", want{}, func(_ context.Context, now moment, _ bool) (string, moment, error) {
+				time.Sleep(time.Second)
+				return content, now, nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if p.value != content {
+				t.Errorf("got the %s page, want the %s one", p.value, content)
+			}
+			there = true
+		}
+	})
+}
+
+// TestReplacedMeanwhile holds that a value in work is not served to a reader who asks after another
+// database has taken the place of the one that it is of.
+func TestReplacedMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		database := "old"
+		c := newCache[string](&versions{watch: func(context.Context) (func() (int64, error), func(), error) {
+			watched := database
+			return func() (int64, error) {
+				if watched != database {
+					return 0, errors.New("replaced")
+				}
+				return 1, nil
+			}, func() {}, nil
+		}}, 2, nil)
+		defer c.close()
+		get := func() string {
+			p, err := c.get(t.Context(), "page", want{}, func(_ context.Context, now moment, _ bool) (string, moment, error) {
+				content := database
+				time.Sleep(time.Second)
+				return content, now, nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+			return p.value
+		}
+		go get()
+		time.Sleep(time.Second / 2)
+		database = "new"
+		if got := get(); got != "new" {
+			t.Errorf("got the %s page, want the new one", got)
 		}
 	})
 }

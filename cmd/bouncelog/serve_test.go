@@ -370,7 +370,7 @@ func TestServeProtection(t *testing.T) {
 			t.Fatal(err)
 		}
 		if status, body := fetch(t, client, base+"/log"); status != http.StatusOK || !strings.Contains(body, "more.log") {
-			t.Errorf("after it was replaced: status %d", status)
+			t.Errorf("after it was replaced: status %d, %s", status, body)
 		}
 	})
 
