@@ -251,11 +251,17 @@ func TestUnknownVersion(t *testing.T) {
 // database has taken the place of the one that it is of.
 func TestReplacedMeanwhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		database := "old"
+		var replaced atomic.Bool
+		database := func() string {
+			if replaced.Load() {
+				return "new"
+			}
+			return "old"
+		}
 		c := newCache[string](&versions{watch: func(context.Context) (func() (int64, error), func(), error) {
-			watched := database
+			watched := database()
 			return func() (int64, error) {
-				if watched != database {
+				if watched != database() {
 					return 0, errors.New("replaced")
 				}
 				return 1, nil
@@ -264,7 +270,7 @@ func TestReplacedMeanwhile(t *testing.T) {
 		defer c.close()
 		get := func() string {
 			p, err := c.get(t.Context(), "page", want{}, func(_ context.Context, now moment, _ bool) (string, moment, error) {
-				content := database
+				content := database()
 				time.Sleep(time.Second)
 				return content, now, nil
 			})
@@ -275,7 +281,7 @@ func TestReplacedMeanwhile(t *testing.T) {
 		}
 		go get()
 		time.Sleep(time.Second / 2)
-		database = "new"
+		replaced.Store(true)
 		if got := get(); got != "new" {
 			t.Errorf("got the %s page, want the new one", got)
 		}
