@@ -307,6 +307,9 @@ func (r *Report) countBatch(ctx context.Context, s store.Reader, o Options, batc
 		if err := r.count(ctx, s, f, part, func(x *unreachedRow, c store.Cell) { x.hours = append(x.hours, c) }, store.ByHour); err != nil {
 			return err
 		}
+		for _, x := range part {
+			x.hours = byHour(x.hours)
+		}
 	}
 	f := o.Filter
 	f.Outcomes, f.Reasons = []bounce.Outcome{bounce.Soft, bounce.Hard}, nil
@@ -320,6 +323,19 @@ func (r *Report) countBatch(ctx context.Context, s store.Reader, o Options, batc
 			x.most, x.detail = n, c.Keys[0]
 		}
 	}, store.ByDetail)
+}
+
+// byHour sorts cells by hour, their first key, and adds up those of one hour.
+func byHour(cells []store.Cell) (hours []store.Cell) {
+	slices.SortFunc(cells, func(a, b store.Cell) int { return cmp.Compare(a.Keys[0], b.Keys[0]) })
+	for i := range cells {
+		if n := len(hours); n > 0 && hours[n-1].Keys[0] == cells[i].Keys[0] {
+			hours[n-1].Add(&cells[i].Tally)
+		} else {
+			hours = append(hours, cells[i])
+		}
+	}
+	return hours
 }
 
 // count counts the mail of some providers that f selects. It counts all domains in one query and all
@@ -529,7 +545,6 @@ func (r *Report) unreachedCourse(ctx context.Context, s store.Reader, o Options,
 	f := r.courseOf(row.filter(o))
 	share := float64(row.lost()) / float64(row.Delivered+row.lost()) // share of the provider's mail that fails
 	cells := row.hours
-	slices.SortFunc(cells, func(a, b store.Cell) int { return cmp.Compare(a.Keys[0], b.Keys[0]) })
 	// The hours of the last failure, of the last of the period, and of the first message taken since.
 	var last, lastIn, first time.Time
 	var lull problem.Course
