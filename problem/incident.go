@@ -728,7 +728,7 @@ func (in *incident) sameAs(later *incident, window time.Duration) bool {
 	if in.standing() && later.began.sub(in.until) < window {
 		return true
 	}
-	return later.began.sub(in.began) < window || later.began <= in.until && len(in.senders) >= sendersNamed
+	return later.began.sub(in.began) < window || later.began <= in.until && len(in.senders) >= SendersNamed
 }
 
 // join makes a later incident part of this one. See takeOver.

@@ -19,7 +19,8 @@ const (
 const (
 	evidenceShown  = 3 // log lines
 	addressesShown = 8 // own addresses or selectors
-	sendersNamed   = 3 // sender domains and providers; more are counted, not named
+	// SendersNamed is the number of sender domains and providers that a problem names. More are counted.
+	SendersNamed = 3
 )
 
 // These are variables for tests.

@@ -3,6 +3,7 @@ package problem
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,36 +13,73 @@ import (
 	"bouncelog/store/storetest"
 )
 
+// A shortLog is a log of attempts by one server, for tests of limits.
+type shortLog struct {
+	begin time.Time
+	store.Batch
+}
+
+// add adds a delivery to a relay. The pointer is valid until the next call.
+func (l *shortLog) add(at time.Duration, sender, to, relay string) *store.Attempt {
+	i := len(l.Attempts)
+	_, senderDomain, _ := strings.Cut(sender, "@")
+	_, domain, _ := strings.Cut(to, "@")
+	l.Attempts = append(l.Attempts, store.Attempt{Delivery: bounce.Delivery{
+		Source: "test", Offset: int64(i), Time: l.begin.Add(at), MTA: bounce.Postfix, Agent: "smtp", QueueID: fmt.Sprintf("%X", i+1),
+		Sender: sender, SenderDomain: senderDomain, SenderKnown: true, Recipient: to, RecipientDomain: domain, RelayHost: relay, RelayIP: "192.0.2.1", RelayPort: 25,
+		Outcome: bounce.Delivered, Code: 250, Status: "sent", Response: "250 ok",
+	}})
+	return &l.Attempts[i]
+}
+
+// refuse makes a hard bounce of an attempt.
+func refuse(a *store.Attempt, says string, v bounce.Verdict) {
+	a.Outcome, a.Code, a.Status, a.Response, a.Verdict = bounce.Hard, 550, "bounced", says, v
+}
+
+// read stores the log. The test closes the Reader.
+func (l *shortLog) read(t *testing.T) store.Reader {
+	t.Helper()
+	s := memory.Open()
+	l.Sources = []store.Source{{ID: "test"}}
+	storetest.Append(t, s, &l.Batch)
+	r, err := s.Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close() })
+	return r
+}
+
+// problems finds the problems of the log.
+func (l *shortLog) problems(t *testing.T) []Problem {
+	t.Helper()
+	found, err := Find(t.Context(), l.read(t), store.Filter{}, Thresholds{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
 // TestLimits holds that a flood of refusals with all values different does not hide later refusals,
 // and what is still counted beyond the limits.
 func TestLimits(t *testing.T) {
 	defer func(refusals, traits int) { refusalsKept, traitsKept = refusals, traits }(refusalsKept, traitsKept)
 	refusalsKept, traitsKept = 4*slabSize, 100
-	begin := time.Date(2026, 11, 1, 8, 0, 0, 0, time.UTC)
+	l := shortLog{begin: time.Date(2026, 11, 1, 8, 0, 0, 0, time.UTC)}
 	const n = 10*slabSize + 17
-	s := memory.Open()
-	b := &store.Batch{Sources: []store.Source{{ID: "test"}}}
 	for i := range n {
 		name := fmt.Sprintf("d%d.example", i)
 		v := bounce.Verdict{Reason: bounce.Blocklist, Detail: "spamhaus-zen", Scope: bounce.ScopeSender}
 		if i == n-1 {
 			v.Detail = "spamcop"
 		}
-		b.Attempts = append(b.Attempts, store.Attempt{Verdict: v, Delivery: bounce.Delivery{
-			Source: "test", Offset: int64(i), Time: begin.Add(time.Duration(i) * time.Second), MTA: bounce.Postfix, Agent: "smtp", QueueID: fmt.Sprintf("%X", i+1), Sender: "a@shop.example",
-			SenderDomain: "shop.example", SenderKnown: true, Recipient: "b@" + name, RecipientDomain: name, RelayHost: "mx." + name, RelayIP: "192.0.2.1", RelayPort: 25,
-			Outcome: bounce.Hard, Code: 550, Status: "bounced", Response: "550 no",
-		}})
+		refuse(l.add(time.Duration(i)*time.Second, "a@shop.example", "b@"+name, "mx."+name), "550 no", v)
 	}
-	storetest.Append(t, s, b)
-	r, err := s.Read(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
+	r := l.read(t)
 	// The oldest are not read, or are dropped if that is cheaper.
-	for _, f := range []store.Filter{{}, {Since: begin.Add(time.Minute)}, {SenderDomain: "shop.example"}} {
-		limits(t, r, f, begin.Add((n-2)*time.Second))
+	for _, f := range []store.Filter{{}, {Since: l.begin.Add(time.Minute)}, {SenderDomain: "shop.example"}} {
+		limits(t, r, f, l.begin.Add((n-2)*time.Second))
 	}
 }
 
@@ -50,40 +88,23 @@ func TestLimits(t *testing.T) {
 func TestInventedSenders(t *testing.T) {
 	defer func(streams int) { streamsKept = streams }(streamsKept)
 	streamsKept = 200
-	begin := time.Date(2026, 11, 1, 8, 0, 0, 0, time.UTC)
+	spf := bounce.Verdict{Reason: bounce.AuthFailure, Detail: "spf", Scope: bounce.ScopeSender, Rule: "test", Confidence: bounce.NamedCause}
 	for name, every := range map[string]int{"behind them": 0, "between them": 60} {
-		s := memory.Open()
-		b := &store.Batch{Sources: []store.Source{{ID: "test"}}}
-		refuse := func(sender, to string) {
-			i := len(b.Attempts)
-			b.Attempts = append(b.Attempts, store.Attempt{
-				Verdict: bounce.Verdict{Reason: bounce.AuthFailure, Detail: "spf", Scope: bounce.ScopeSender, Rule: "test", Confidence: bounce.NamedCause},
-				Delivery: bounce.Delivery{
-					Source: "test", Offset: int64(i), Time: begin.Add(time.Duration(i) * time.Second), MTA: bounce.Postfix, Agent: "smtp", QueueID: fmt.Sprintf("%X", i+1), Sender: "a@" + sender,
-					SenderDomain: sender, SenderKnown: true, Recipient: fmt.Sprintf("b%d@%s", i, to), RecipientDomain: to, RelayHost: "mx." + to, RelayIP: "192.0.2.1", RelayPort: 25,
-					Outcome: bounce.Hard, Code: 550, Status: "bounced", Response: "550 SPF",
-				},
-			})
+		l := shortLog{begin: time.Date(2026, 11, 1, 8, 0, 0, 0, time.UTC)}
+		refused := func(sender, to string) {
+			i := len(l.Attempts)
+			refuse(l.add(time.Duration(i)*time.Second, "a@"+sender, fmt.Sprintf("b%d@%s", i, to), "mx."+to), "550 SPF", spf)
 		}
 		for i := range 5*streamsKept + 10 {
-			refuse(fmt.Sprintf("d%d.example", i), "evil.example")
+			refused(fmt.Sprintf("d%d.example", i), "evil.example")
 			if every > 0 && i%every == 0 {
-				refuse("shop.example", "x.example")
+				refused("shop.example", "x.example")
 			}
 		}
 		for range 5 {
-			refuse("shop.example", "x.example")
+			refused("shop.example", "x.example")
 		}
-		storetest.Append(t, s, b)
-		r, err := s.Read(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer r.Close()
-		found, err := Find(t.Context(), r, store.Filter{}, Thresholds{})
-		if err != nil {
-			t.Fatal(err)
-		}
+		found := l.problems(t)
 		if !slices.ContainsFunc(found, func(p Problem) bool {
 			return slices.Contains(p.SenderDomains, "shop.example") && slices.Contains(p.Providers, "x.example") && p.Level == Confirmed
 		}) {
@@ -98,36 +119,20 @@ func TestManySendersBehindLimits(t *testing.T) {
 	defer func(traits int) { traitsKept = traits }(traitsKept)
 	traitsKept = 500
 	const senders = 120
-	begin := time.Date(2026, 11, 1, 8, 0, 0, 0, time.UTC)
-	s := memory.Open()
-	b := &store.Batch{Sources: []store.Source{{ID: "test"}}}
-	refuse := func(at time.Duration, sender, to, relay string, v bounce.Verdict) {
-		i := len(b.Attempts)
-		b.Attempts = append(b.Attempts, store.Attempt{Verdict: v, Delivery: bounce.Delivery{
-			Source: "test", Offset: int64(i), Time: begin.Add(at), MTA: bounce.Postfix, Agent: "smtp", QueueID: fmt.Sprintf("%X", i+1), Sender: "a@" + sender,
-			SenderDomain: sender, SenderKnown: true, Recipient: fmt.Sprintf("b%d@%s", i, to), RecipientDomain: to, RelayHost: relay, RelayIP: "192.0.2.1", RelayPort: 25,
-			Outcome: bounce.Hard, Code: 550, Status: "bounced", Response: "550 refused",
-		}})
+	l := shortLog{begin: time.Date(2026, 11, 1, 8, 0, 0, 0, time.UTC)}
+	refused := func(at time.Duration, sender, to, relay string, v bounce.Verdict) {
+		refuse(l.add(at, "a@"+sender, fmt.Sprintf("b%d@%s", len(l.Attempts), to), relay), "550 refused", v)
 	}
 	for i := range traitsKept + 100 { // spam that a server forwards
 		to := fmt.Sprintf("d%d.example", i)
-		refuse(time.Duration(i)*time.Minute, "shop.example", to, "mx."+to, bounce.Verdict{Reason: bounce.ContentSpam, Scope: bounce.ScopeMessage, Rule: "test", Confidence: bounce.NamedCause})
+		refused(time.Duration(i)*time.Minute, "shop.example", to, "mx."+to, bounce.Verdict{Reason: bounce.ContentSpam, Scope: bounce.ScopeMessage, Rule: "test", Confidence: bounce.NamedCause})
 	}
 	for i := range 5 * senders {
 		provider := fmt.Sprintf("mx%d.p%d.example", i%4, (i+i/senders)%3)
-		refuse(24*time.Hour+time.Duration(i)*time.Minute, fmt.Sprintf("c%d.example", i%senders), fmt.Sprintf("k%d.example", i), provider,
+		refused(24*time.Hour+time.Duration(i)*time.Minute, fmt.Sprintf("c%d.example", i%senders), fmt.Sprintf("k%d.example", i), provider,
 			bounce.Verdict{Reason: bounce.AuthFailure, Detail: "dkim", Scope: bounce.ScopeSender, Rule: "test", Confidence: bounce.NamedCause})
 	}
-	storetest.Append(t, s, b)
-	r, err := s.Read(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	found, err := Find(t.Context(), r, store.Filter{}, Thresholds{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	found := l.problems(t)
 	found = slices.DeleteFunc(found, func(p Problem) bool { return p.Level != Confirmed })
 	if len(found) != 1 || len(found[0].SenderDomains) != senders || len(found[0].Providers) != 3 || found[0].Messages != 5*senders {
 		t.Errorf("%d incidents: %+v", len(found), found)
@@ -164,21 +169,12 @@ func limits(t *testing.T, r store.Reader, f store.Filter, until time.Time) {
 // if receivers take no mail from them, and that domains whose other mail is taken are not in it.
 func TestManyRefusedSenders(t *testing.T) {
 	const senders = sendersAsked + 60
-	begin := time.Date(2026, 11, 1, 8, 0, 0, 0, time.UTC)
-	s := memory.Open()
-	b := &store.Batch{Sources: []store.Source{{ID: "test"}}}
+	l := shortLog{begin: time.Date(2026, 11, 1, 8, 0, 0, 0, time.UTC)}
 	send := func(at time.Duration, sender, provider string, refused bool) {
-		i := len(b.Attempts)
-		a := store.Attempt{Delivery: bounce.Delivery{
-			Source: "test", Offset: int64(i), Time: begin.Add(at), MTA: bounce.Postfix, Agent: "smtp", QueueID: fmt.Sprintf("%X", i+1), Sender: "a@" + sender,
-			SenderDomain: sender, SenderKnown: true, Recipient: fmt.Sprintf("b%d@%s", i, provider), RecipientDomain: provider, RelayHost: "mx." + provider, RelayIP: "192.0.2.1", RelayPort: 25,
-			Outcome: bounce.Delivered, Code: 250, Status: "sent", Response: "250 ok",
-		}}
+		a := l.add(at, "a@"+sender, fmt.Sprintf("b%d@%s", len(l.Attempts), provider), "mx."+provider)
 		if refused {
-			a.Outcome, a.Code, a.Status, a.Response = bounce.Hard, 550, "bounced", "550 domain not found"
-			a.Verdict = bounce.Verdict{Reason: bounce.SenderRejected, Scope: bounce.ScopeSender, Rule: "test", Confidence: bounce.NamedCause}
+			refuse(a, "550 domain not found", bounce.Verdict{Reason: bounce.SenderRejected, Scope: bounce.ScopeSender, Rule: "test", Confidence: bounce.NamedCause})
 		}
-		b.Attempts = append(b.Attempts, a)
 	}
 	for i := range 20 * senders {
 		sender, round := fmt.Sprintf("c%03d.example", i%senders), i/senders
@@ -193,16 +189,7 @@ func TestManyRefusedSenders(t *testing.T) {
 			}
 		}
 	}
-	storetest.Append(t, s, b)
-	r, err := s.Read(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	found, err := Find(t.Context(), r, store.Filter{}, Thresholds{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	found := l.problems(t)
 	if len(found) != 1 || len(found[0].SenderDomains) != senders-5 || found[0].Messages != 10*(senders-25)+20 {
 		t.Errorf("%d incidents: %+v", len(found), found)
 	}
@@ -213,44 +200,26 @@ func TestManyRefusedSenders(t *testing.T) {
 func TestFloodAmongReturns(t *testing.T) {
 	defer func(attempts int) { floodAttempts = attempts }(floodAttempts)
 	floodAttempts = 300
-	begin := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
-	s := memory.Open()
-	b := &store.Batch{Sources: []store.Source{{ID: "test"}}}
-	mail := func(login string, at time.Time, n, refuse int) {
+	l := shortLog{begin: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)}
+	mail := func(login string, at time.Duration, n, every int) {
 		for i := range n {
 			domain := fmt.Sprintf("d%d.example", i%50)
-			a := store.Attempt{Delivery: bounce.Delivery{
-				Source: "test", Offset: int64(len(b.Attempts)), Time: at.Add(time.Duration(i) * 20 * time.Second), MTA: bounce.Postfix, Agent: "smtp",
-				QueueID: fmt.Sprintf("%X", len(b.Attempts)+1), Sender: login, SenderDomain: "office.example", SenderKnown: true, SASLUser: login,
-				Recipient: fmt.Sprintf("u%d@%s", i, domain), RecipientDomain: domain, RelayHost: "mx." + domain, RelayIP: "192.0.2.1", RelayPort: 25,
-				Outcome: bounce.Delivered, Code: 250, Status: "sent", Response: "250 OK",
-			}}
-			if i%refuse == 0 {
-				a.Outcome, a.Code, a.Status, a.Response = bounce.Hard, 550, "bounced", "550 5.1.1 no such user"
-				a.Verdict = bounce.Verdict{Reason: bounce.UserUnknown, Scope: bounce.ScopeRecipient}
+			a := l.add(at+time.Duration(i)*20*time.Second, login, fmt.Sprintf("u%d@%s", i, domain), "mx."+domain)
+			if a.SASLUser = login; i%every == 0 {
+				refuse(a, "550 5.1.1 no such user", bounce.Verdict{Reason: bounce.UserUnknown, Scope: bounce.ScopeRecipient})
 			}
-			b.Attempts = append(b.Attempts, a)
 		}
 	}
 	for day := range 8 {
-		at := begin.AddDate(0, 0, day)
+		at := time.Duration(day) * 24 * time.Hour
 		mail("sales@office.example", at, 1000, 2)
 		if day < 7 {
-			mail("clerk@office.example", at.Add(8*time.Hour), 20, 10)
+			mail("clerk@office.example", at+8*time.Hour, 20, 10)
 		} else {
-			mail("clerk@office.example", at.Add(8*time.Hour), 600, 3)
+			mail("clerk@office.example", at+8*time.Hour, 600, 3)
 		}
 	}
-	storetest.Append(t, s, b)
-	r, err := s.Read(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	found, err := Find(t.Context(), r, store.Filter{}, Thresholds{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	found := l.problems(t)
 	if i := slices.IndexFunc(found, func(p Problem) bool { return p.Cause == causeFlood }); i < 0 || found[i].Messages != 200 {
 		t.Errorf("no flood of 200 messages among %d problems", len(found))
 	}

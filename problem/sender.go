@@ -41,7 +41,7 @@ func (x *refusalSearch) isRefusedSender(ctx context.Context, in *incident) (bool
 // by themselves, if the same providers refuse most of it at the same time.
 func (x *refusalSearch) joinFew(ctx context.Context, list, few []*incident) error {
 	for _, in := range list {
-		if in.keys[0].reason != bounce.SenderRejected || len(in.senders) < sendersNamed {
+		if in.keys[0].reason != bounce.SenderRejected || len(in.senders) < SendersNamed {
 			continue
 		}
 		all := providersOf(countTraits(in.all))

@@ -197,13 +197,13 @@ func (in *incident) summary(p *Problem, w wording, what string) string {
 	from := ""
 	switch n := len(p.SenderDomains); {
 	case n == 0:
-	case n <= sendersNamed:
+	case n <= SendersNamed:
 		from = " from " + strings.Join(p.SenderDomains, ", ")
 	default:
 		from = fmt.Sprintf(" from %d sender domains", n)
 	}
 	at := strings.Join(provider.Names(p.Providers), ", ")
-	if len(p.Providers) > sendersNamed {
+	if len(p.Providers) > SendersNamed {
 		at = fmt.Sprintf("%d providers", len(p.Providers))
 	}
 	return strings.NewReplacer("{who}", "Mail"+from, "{mail}", "mail"+from, "{at}", at, "{what}", what).Replace(w.summary)
@@ -434,14 +434,14 @@ func plain(name string) bool {
 func nextCommand(p *Problem) string {
 	words := []string{}
 	for _, d := range p.SenderDomains {
-		if plain(d) && len(words) < sendersNamed {
+		if plain(d) && len(words) < SendersNamed {
 			words = append(words, d)
 		}
 	}
-	if len(p.SenderDomains) > sendersNamed {
+	if len(p.SenderDomains) > SendersNamed {
 		return ScanFlagged
 	}
-	for _, ip := range p.Addresses[:min(len(p.Addresses), sendersNamed)] {
+	for _, ip := range p.Addresses[:min(len(p.Addresses), SendersNamed)] {
 		words = append(words, "--ip", ip)
 	}
 	if len(words) > 0 {

@@ -488,3 +488,26 @@ func TestWaiting(t *testing.T) {
 		}
 	}
 }
+
+// TestByHour holds that the hours of a provider do not depend on the order of a store's cells.
+func TestByHour(t *testing.T) {
+	cell := func(hour, domain string, delivered, soft int64) store.Cell {
+		c := store.Cell{Keys: [store.MaxDimensions]string{hour, domain}}
+		c.Delivered, c.Soft, c.Messages = delivered, soft, delivered+soft
+		if soft > 0 {
+			c.Reasons = map[bounce.Reason]int64{bounce.Connection: soft}
+		}
+		return c
+	}
+	all := func() []store.Cell {
+		return []store.Cell{cell("2026-05-04 10", "a.example", 0, 3), cell("2026-05-04 09", "a.example", 2, 0), cell("2026-05-04 10", "b.example", 4, 1)}
+	}
+	reversed := all()
+	slices.Reverse(reversed)
+	for _, cells := range [][]store.Cell{all(), reversed} {
+		hours := byHour(cells)
+		if len(hours) != 2 || hours[0].Delivered != 2 || hours[1].Delivered != 4 || hours[1].Soft != 4 || hours[1].Messages != 8 || failuresOf(&hours[1]) != 4 {
+			t.Errorf("%+v", hours)
+		}
+	}
+}

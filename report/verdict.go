@@ -359,15 +359,12 @@ func (r *Report) incident(p *problem.Problem) Incident {
 		in.Share = part(int64(p.Messages), r.handled)
 	}
 	in.noise = p.Background
-	if len(p.SenderDomains) > sendersNamed && p.Reason != bounce.NoReason {
+	if len(p.SenderDomains) > problem.SendersNamed && p.Reason != bounce.NoReason {
 		in.ListSenders = r.bySender(p.Reason)
 	}
 	in.Scope = p.WhoActs()
 	return in
 }
-
-// sendersNamed is the number of sender domains that a title names.
-const sendersNamed = 3
 
 // part returns the share of messages in a whole; 0: not known.
 func part(messages, whole int64) table.Share {
