@@ -10,8 +10,8 @@ import (
 )
 
 // A guesser guesses the reason of a reply that no rule knows, by logistic regression on its words.
-// It is learned from the wordings that rules know (train_test.go). docs/reasons.md shows how often
-// it is right.
+// It is trained on the texts that rules know (train_test.go). docs/reasons.md shows how often it is
+// right.
 //
 // Layout: a sum of the training texts, 8 bytes; the number of features, 4 bytes; the features in
 // ascending order, 4 bytes each; their weights, one signed byte for each reason; the weights of the
@@ -40,9 +40,9 @@ const (
 )
 
 // guess returns the reason that the words of a reply suggest, if it is probable enough, and another
-// one than that of the rule that decides without it (-1: none). Only a rule for a code gives way;
-// the user's rules do not. The words of the own side are not guessed at: whose fault a failure is
-// must not rest on a guess.
+// one than that of the rule that decides without it (-1: none). A guess replaces only a rule
+// for a code, and none of the user's rules. There is no guess for the words of this server, because
+// whose fault a failure is must not depend on a guess.
 func (j *Judge) guess(q *query, rule int32) (bounce.Reason, bool) {
 	if q.facts&(factLocal|ownHop) != 0 || rule >= 0 && (j.compiled[rule].user || j.rules[rule].Tier < TierCode) {
 		return bounce.NoReason, false

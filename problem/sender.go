@@ -17,7 +17,7 @@ const (
 	senderProviders = 3   // providers that refuse the sender, at least; higher: fewer incidents
 	senderMessages  = 5   // messages refused in a window, at least; higher: fewer incidents
 	senderShare     = 0.5 // of the messages of the sender domain in that time; higher: fewer incidents
-	sendersAsked    = 200 // sender domains whose other mail is counted one by one; that of more is counted by whole days, so that a few incidents are found a day later
+	sendersAsked    = 200 // sender domains whose other mail is counted to the second; the mail of the others is counted by whole days, so a few incidents are found a day later
 	spreadProviders = 5   // providers that each refuse a few messages for the same cause, to count as one incident; higher: fewer such incidents
 )
 

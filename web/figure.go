@@ -107,7 +107,7 @@ func (v *screen) figureRows(ctx context.Context, r store.Reader, req *http.Reque
 		return err
 	}
 	for _, a := range found {
-		if a != nil && (v.scope.domain == "" || a.SenderDomain == v.scope.domain) { // else no longer kept
+		if a != nil && (v.scope.domain == "" || a.SenderDomain == v.scope.domain) { // else it was pruned, or a link does not show it
 			l.Rows = append(l.Rows, v.attemptRow(a))
 		}
 	}
