@@ -694,7 +694,7 @@ func TestDashboardFleet(t *testing.T) {
 
 // ageing is what two dashboards show of their own moment; and what a message's arrival, exact to a
 // second, goes into.
-var ageing = regexp.MustCompile(`(?m)^ {4}"(since|until)": .*\n|^ *"(as_of|command|age|age_seconds|oldest|last_line|given_up|first_given_up)": .*\n`)
+var ageing = regexp.MustCompile(`(?m)^ {4}"(since|until)": .*\n|^ *"(as_of|command|age|age_seconds|oldest|last_line|given_up|first_given_up)": .*\n|^ *"note": ".* ago"\n`)
 
 // object reads JSON, of one value or of one a line.
 func object(t *testing.T, raw []byte) (value any) {
