@@ -3,6 +3,7 @@ package problem
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"bouncelog/bounce"
 	"bouncelog/internal/table"
@@ -81,3 +82,13 @@ func (in *incident) othersText() string {
 var domainLists = []string{"spamhaus-dbl", "uribl", "surbl", "invaluement-uri", "sem-uri", "sem-fresh"}
 
 func isDomainList(detail string) bool { return slices.Contains(domainLists, detail) }
+
+// listOf returns the blocklist that stands for a listing. Spamhaus's ZEN answers for its lists of
+// addresses (SBL, CSS, XBL, PBL), and some receivers name only Spamhaus: one listing, one look-up
+// page.
+func listOf(detail string) string {
+	if strings.HasPrefix(detail, "spamhaus-") && !isDomainList(detail) {
+		return "spamhaus"
+	}
+	return detail
+}

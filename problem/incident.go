@@ -42,6 +42,9 @@ type incident struct {
 	endedAt                  moment // when the first of them was taken, if they show that the incident has ended
 	others                   int    // sender domains without a refusal whose mail was taken in that time
 
+	vagueKeys      []key    // keys of the vague incidents that joined it: see vague.go
+	vagueProviders []string // the providers of those
+
 	joined  []*incident     // incidents that become part of it: see merge
 	senders map[string]bool // sender domains of refusals, including those of joined
 }
@@ -83,13 +86,15 @@ func (x *refusalSearch) incidents(ctx context.Context) (list []*incident, histor
 			x.measure(in, histories)
 		}
 	}
-	found = append(x.joinProviders(found, histories), x.watched()...)
+	found = x.joinVague(x.joinProviders(found, histories), histories)
+	found = append(found, x.watched()...)
 	return slices.DeleteFunc(found, func(in *incident) bool { return len(in.refusals) == 0 }), histories, nil
 }
 
 // related returns the incidents with a refusal in the period, and those that may become part of
-// one: incidents of the same stream (see rejoin), and bad reputations that began within a window of
-// one (see joinProviders). The deliveries of other incidents need not be read.
+// one: incidents of the same stream (see rejoin), bad reputations that began within a window of
+// one (see joinProviders), and incidents within a window of the period that may name the cause of
+// others (see vague.go). The deliveries of other incidents need not be read.
 func (x *refusalSearch) related(list []*incident) []*incident {
 	keys := map[key]bool{}
 	var standing []moment // onsets
@@ -107,8 +112,12 @@ func (x *refusalSearch) related(list []*incident) []*incident {
 	near := func(in *incident) bool {
 		return in.standing() && slices.ContainsFunc(standing, func(t moment) bool { return t.sub(in.began).Abs() < x.o.Window })
 	}
+	names := func(in *incident) bool {
+		ok, _ := in.nameable()
+		return ok && len(in.all) >= largerBy && x.since.sub(in.until) < x.o.Window
+	}
 	return slices.DeleteFunc(list, func(in *incident) bool {
-		return len(in.refusals) == 0 && !near(in) && !slices.ContainsFunc(in.keys, func(k key) bool { return keys[k] })
+		return len(in.refusals) == 0 && !near(in) && !names(in) && !slices.ContainsFunc(in.keys, func(k key) bool { return keys[k] })
 	})
 }
 

@@ -553,7 +553,7 @@ func (x *refusalSearch) streamOf(c *traits) *stream {
 			k.reason, k.provider = bounce.Reputation, c.provider
 			break
 		}
-		k.detail = c.Detail
+		k.detail = listOf(c.Detail)
 	case bounce.Reputation:
 		k.provider = c.provider
 	default:

@@ -131,8 +131,8 @@ func (in *incident) problem(o Thresholds, seen *counter) Problem {
 	s := spreadOf(all)
 	// One incident keeps one name, so its reason is the reason of its first day.
 	say := countTraits(between(in.all, in.began, in.began.add(o.Window)))
-	if in.named() { // see absorb
-		silent := func(c traitCount) bool { return c.Reason.HidesCause() && !in.forwarded }
+	if in.named() { // see absorb and joinVague
+		silent := func(c traitCount) bool { return c.Reason.HidesCause() && !in.forwarded || in.isVague(c) }
 		if say = slices.DeleteFunc(say, silent); len(say) == 0 {
 			say = slices.DeleteFunc(slices.Clone(all), silent)
 		}
@@ -350,7 +350,7 @@ func (in *incident) why(p *Problem, s spread, causeWhy string, o Thresholds) str
 		case p.Reason == bounce.AuthFailure && len(s.senders) > 1 && len(in.histories) > 0 && in.others < len(s.senders):
 			why += fmt.Sprintf(". %d sender domains are refused%s: look for what they have in common, an address that sends or the signing", len(s.senders), in.othersText())
 		}
-		return why + "."
+		return why + "." + in.vagueText()
 	case in.level == Likely:
 		return fmt.Sprintf("%s, and then were refused in %s%s. %s", valid, table.Count(int64(p.Messages), "message"), in.beforeText(), causeWhy)
 	}

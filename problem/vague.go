@@ -1,0 +1,135 @@
+package problem
+
+import (
+	"slices"
+	"strings"
+
+	"bouncelog/bounce"
+	"bouncelog/internal/provider"
+	"bouncelog/store"
+)
+
+// This file joins vague incidents to the incident that names their cause. A missing DKIM signature
+// is "DMARC" to one provider and "policy" to the next; a missing PTR record is a bad reputation to a
+// provider that names nothing better. If both begin to refuse the same mail at the same time, it is
+// one incident.
+
+// addressShare is the minimum share of the mail of all senders that a provider refuses if it judges
+// the sending address; higher: fewer vague incidents join one about the address.
+const addressShare = 0.25
+
+// vague reports whether an incident's replies name no cause, or none that can be checked: a bad
+// reputation, or a blocklist without a name.
+func (in *incident) vague() bool {
+	switch {
+	case in.forwarded || in.spam:
+		return false
+	case !in.named():
+		return in.level == Likely
+	}
+	k := in.keys[0]
+	return in.standing() || k.reason == bounce.Blocklist && k.detail == ""
+}
+
+// nameable reports whether vague incidents may join this one: it names a cause in the records or the
+// domain of a sender (bySender), or in the sending address.
+func (in *incident) nameable() (ok, bySender bool) {
+	if !in.named() || in.forwarded || in.spam || in.level != Confirmed {
+		return false, false
+	}
+	switch k := in.keys[0]; k.reason {
+	case bounce.AuthFailure, bounce.SenderRejected:
+		return true, true
+	case bounce.RDNSHelo:
+		return true, false
+	case bounce.Blocklist:
+		return k.detail != "" && !isDomainList(k.detail), false
+	}
+	return false, false
+}
+
+// joinVague joins each vague incident to the first incident, in the order of their onsets, that
+// names its cause. All are measured already.
+func (x *refusalSearch) joinVague(list []*incident, histories []store.History) []*incident {
+	inOrder := slices.Clone(list)
+	slices.SortStableFunc(inOrder, byOnset)
+	joined := map[*incident]bool{}
+	var grown []*incident
+	for _, v := range inOrder {
+		if !v.vague() {
+			continue
+		}
+		i := slices.IndexFunc(inOrder, func(in *incident) bool { return x.namesCauseOf(in, v, histories) })
+		if i < 0 {
+			continue
+		}
+		in := inOrder[i]
+		in.join(v)
+		in.began = min(in.began, v.began)
+		in.vagueKeys = append(in.vagueKeys, v.keys...)
+		in.vagueProviders = append(in.vagueProviders, providersOf(countTraits(v.all))...)
+		joined[v] = true
+		if !slices.Contains(grown, in) {
+			grown = append(grown, in)
+		}
+	}
+	for _, in := range grown {
+		in.takeOver()
+		x.measure(in, histories)
+	}
+	return slices.DeleteFunc(list, func(in *incident) bool { return joined[in] })
+}
+
+// namesCauseOf reports whether an incident names the cause of a vague one: they concern the same
+// mail, began together, and have not ended apart.
+func (x *refusalSearch) namesCauseOf(in, v *incident, histories []store.History) bool {
+	ok, bySender := in.nameable()
+	if !ok {
+		return false
+	}
+	at := providersOf(countTraits(in.all))
+	for _, name := range providersOf(countTraits(v.all)) {
+		if slices.Contains(at, name) { // it names two causes: see also absorb
+			return false
+		}
+	}
+	same := true // the senders of v are senders of in
+	for s := range v.senders {
+		same = same && in.senders[s]
+	}
+	switch {
+	case bySender && (v.named() || !same):
+		return false
+	case !bySender && (len(v.senders) < 2 && !same || v.others >= len(v.senders)): // it is about the senders
+		return false
+	case !bySender && (v.everybody == nil || float64(v.everybody.Refused) < addressShare*float64(v.everybody.Tried)):
+		return false
+	case (!in.ongoing || !v.ongoing) && in.until.sub(v.until).Abs() >= x.o.Window:
+		return false
+	}
+	first, later := in, v
+	if v.began < in.began {
+		first, later = v, in
+	}
+	read, known := covered(later.histories, histories, later.began.time())
+	return known && !read.First.After(first.began.time()) && later.began.sub(first.began) < x.o.Window && !later.takenSince(first.began, histories)
+}
+
+// isVague reports whether refusals with these traits came from a vague incident.
+func (in *incident) isVague(c traitCount) bool {
+	return c.stream != nil && slices.Contains(in.vagueKeys, c.stream.key)
+}
+
+// vagueText says which providers name no cause or another one, or returns "".
+func (in *incident) vagueText() string {
+	list := slices.Compact(slices.Sorted(slices.Values(in.vagueProviders)))
+	if len(list) == 0 {
+		return ""
+	}
+	names := nameSome(provider.Names(list), "", "others")
+	verb, pronoun := " names", "it"
+	if len(list) > 1 {
+		verb, pronoun = " name", "they"
+	}
+	return strings.Join([]string{" ", names, verb, " no cause or another one; ", pronoun, " began to refuse the same mail at the same time."}, "")
+}

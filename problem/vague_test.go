@@ -1,0 +1,120 @@
+package problem_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	gocmp "github.com/google/go-cmp/cmp"
+
+	"bouncelog/bounce"
+)
+
+// TestVague holds which refusals without a cause of their own are part of the incident that names
+// the cause, and that the two stay apart if their mail, beginning or end differ.
+func TestVague(t *testing.T) {
+	const (
+		shop   = "news@shop.example"
+		office = "anna@office.example"
+		club   = "board@club.example"
+		google = "aspmx.l.google.com"
+		yahoo  = "mta5.am0.yahoodns.net"
+		small  = "mx.small.example"
+	)
+	said := func(text string) mail { return mail{says: text, stage: bounce.StageEOM} }
+	dmarc := said("550 5.7.26 Unauthenticated email from shop.example is not accepted due to domain's DMARC policy")
+	silent := said("550 5.7.1 Message refused")
+	ptr := said("550 5.7.25 The IP address sending this message does not have a PTR record")
+	greeting := mail{says: "554 IP=203.0.113.9 - A problem occurred. (Ask your postmaster for help or to contact tobr@rx.t-online.de to clarify.)", stage: bounce.StageConnect}
+	listed := func(by string) mail {
+		return said("554 5.7.1 Service unavailable; Client host [203.0.113.9] blocked using " + by)
+	}
+	all := func(of func(from string) []mail) []mail { return join(of(shop), of(office), of(club)) }
+	week := all(func(from string) []mail {
+		return join(regular(6, 7, from, from[:2]+"g%d@gmail.com", google), regular(6, 7, from, from[:2]+"y%d@yahoo.com", yahoo),
+			regular(6, 7, from, from[:2]+"s%d@small.example", small))
+	})
+	week = with(week, func(m *mail) { m.id = fmt.Sprint(m.id, m.to) })
+	at := func(relay string) string {
+		return map[string]string{google: "g%d@gmail.com", yahoo: "y%d@yahoo.com", small: "s%d@small.example"}[relay]
+	}
+	refuse := func(when time.Duration, from, relay string, m mail) []mail {
+		return with(refused(6, 6, 7*day+when, from, from[:2]+at(relay), relay, m), func(m *mail) { m.id = fmt.Sprint(m.id, m.to) })
+	}
+	take := func(when time.Duration, from, relay string) []mail {
+		return with(to(6, 7*day+when, from, from[:2]+at(relay), relay), func(m *mail) { m.id = fmt.Sprint(m.id, m.to) })
+	}
+	type answer struct{ Cause, From, At string }
+	for _, test := range []struct {
+		name  string
+		mails []mail
+		want  []answer
+	}{
+		{
+			"a provider that names no cause, from the hour in which DMARC fails at another",
+			join(refuse(0, shop, google, dmarc), refuse(time.Hour, shop, yahoo, silent), take(0, office, yahoo), take(0, office, google)),
+			[]answer{{"authentication", "shop.example", "google.com yahoodns.net"}},
+		},
+		{
+			"the one that names no cause is first",
+			join(refuse(time.Hour, shop, google, dmarc), refuse(0, shop, yahoo, silent), take(0, office, yahoo), take(0, office, google)),
+			[]answer{{"authentication", "shop.example", "google.com yahoodns.net"}},
+		},
+		{
+			"it took mail of the domain after DMARC failed at another",
+			join(refuse(0, shop, google, dmarc), take(2*time.Hour, shop, yahoo), refuse(6*time.Hour, shop, yahoo, silent), take(0, office, yahoo)),
+			[]answer{{"authentication", "shop.example", "google.com"}, {"unknown", "shop.example", "yahoodns.net"}},
+		},
+		{
+			"another sender domain",
+			join(refuse(0, shop, google, dmarc), refuse(0, office, yahoo, silent), take(0, shop, yahoo), take(0, office, google)),
+			[]answer{{"authentication", "shop.example", "google.com"}, {"unknown", "office.example", "yahoodns.net"}},
+		},
+		{
+			"it refuses on after DMARC passes again",
+			join(refuse(0, shop, google, dmarc), refuse(time.Hour, shop, yahoo, silent), take(2*time.Hour, shop, google), take(26*time.Hour, shop, google),
+				refuse(24*time.Hour, shop, yahoo, silent), refuse(36*time.Hour, shop, yahoo, silent), take(0, office, yahoo)),
+			[]answer{{"authentication", "shop.example", "google.com"}, {"unknown", "shop.example", "yahoodns.net"}},
+		},
+		{
+			"an address without a name, at a provider that calls its reputation bad",
+			all(func(from string) []mail { return join(refuse(0, from, google, ptr), refuse(0, from, small, greeting)) }),
+			[]answer{{"ip", "club.example office.example shop.example", "google.com small.example"}},
+		},
+		{
+			"a bad reputation of one sender domain only",
+			join(all(func(from string) []mail { return refuse(0, from, google, ptr) }), refuse(0, shop, small, greeting), take(0, office, small), take(0, club, small), take(0, office, small), take(time.Hour, club, small), take(time.Hour, office, small), take(2*time.Hour, club, small), take(2*time.Hour, office, small), take(3*time.Hour, office, small)),
+			[]answer{{"ip", "club.example office.example shop.example", "google.com"}, {"reputation", "shop.example", "small.example"}},
+		},
+		{
+			"one listing, named in three ways",
+			all(func(from string) []mail {
+				return join(refuse(0, from, google, listed("zen.spamhaus.org")), refuse(0, from, yahoo, listed("sbl.spamhaus.org")), refuse(0, from, small, listed("Spamhaus")))
+			}),
+			[]answer{{"ip", "club.example office.example shop.example", "google.com small.example yahoodns.net"}},
+		},
+		{
+			"a list of domains beside a list of addresses, and two operators",
+			all(func(from string) []mail {
+				return join(refuse(0, from, google, listed("zen.spamhaus.org")), refuse(0, from, yahoo, listed("dbl.spamhaus.org")), refuse(0, from, small, listed("bl.spamcop.net")))
+			}),
+			[]answer{
+				{"ip", "club.example office.example shop.example", "google.com"}, {"ip", "club.example office.example shop.example", "small.example"},
+				{"reputation", "club.example office.example shop.example", "yahoodns.net"},
+			},
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var got []answer
+			for _, p := range problemsOf(t, join(week, test.mails)) {
+				got = append(got, answer{p.Cause, strings.Join(p.SenderDomains, " "), strings.Join(p.Providers, " ")})
+			}
+			slices.SortFunc(got, func(a, b answer) int { return strings.Compare(a.At, b.At) })
+			if diff := gocmp.Diff(test.want, got); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
