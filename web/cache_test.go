@@ -119,7 +119,7 @@ func TestAged(t *testing.T) {
 		if took := time.Since(began); took > patienceIdle || !strings.Contains(body, "old.example") || strings.Contains(body, "new.example") {
 			t.Errorf("after %s:\n%.2000s", took, body)
 		}
-		if !strings.Contains(body, `hx-get="/?" hx-trigger="load"`) || !strings.Contains(body, "This page is 8 h 0 min old") {
+		if !strings.Contains(body, `hx-get="/?" hx-trigger="load"`) || !strings.Contains(body, ">8 h 0 min old; ") {
 			t.Errorf("the page does not say its age, or does not ask for the new one: %s", regexp.MustCompile(`<p class="aged.*`).FindString(body))
 		}
 		told := make(chan string)

@@ -239,8 +239,8 @@ const agedMark = "<!--aged-->"
 // agedNote returns a note with the age of a page, which requests the new one.
 func agedNote(age time.Duration, url string) string {
 	url = template.HTMLEscapeString(url)
-	return `<p class="aged" hx-get="` + url + `" hx-trigger="load" hx-target="#main" hx-select="#main" hx-swap="outerMorph">This page is ` + when.Span(age.Truncate(time.Second)) +
-		` old; a newer one is being made. <a href="` + url + `">Load it</a></p>`
+	return `<p class="aged" hx-get="` + url + `" hx-trigger="load" hx-target="#main" hx-select="#main" hx-swap="outerMorph">` + when.Span(age.Truncate(time.Second)) +
+		` old; <a href="` + url + `">a newer page</a> is being made.</p>`
 }
 
 // A datedReport is a report with its selection.
