@@ -3,6 +3,8 @@ package report
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
@@ -33,6 +35,8 @@ type Suppression struct {
 	Code          uint16              `json:"code,omitempty"`
 	Enhanced      bounce.EnhancedCode `json:"enhanced,omitzero"`
 	Response      string              `json:"response,omitempty"` // reply of the last fault
+	// Answers are the AnswerIDs of the faults that count, if others of the address are doubted.
+	Answers []string `json:"-"`
 }
 
 // Spared is an address with a 5xx or returned mail that is not to be suppressed.
@@ -117,11 +121,17 @@ func ownFault(x *store.Fault) bool { return OwnFault(x.Outcome, &x.Verdict) }
 
 func suppression(h *store.Recipient, least int64, d doubts) (s Suppression, ok bool) {
 	s = Suppression{Recipient: h.Address, LastDelivered: optional(h.LastDelivered)}
+	doubted := false
 	for i := range h.Faults {
 		x := &h.Faults[i]
-		if !ownFault(x) || x.Since == 0 || d.doubt(h, x) != "" {
+		if !ownFault(x) || x.Since == 0 {
 			continue
 		}
+		if d.doubt(h, x) != "" {
+			doubted = true
+			continue
+		}
+		s.Answers = append(s.Answers, answerID(x.Code, x.Enhanced, x.Local, &x.Verdict))
 		s.Failures += x.Since
 		if s.Since.IsZero() || x.FirstSince.Before(s.Since) {
 			s.Since = x.FirstSince
@@ -130,7 +140,19 @@ func suppression(h *store.Recipient, least int64, d doubts) (s Suppression, ok b
 			s.Last, s.Reason, s.Code, s.Enhanced, s.Response = x.Last, x.Reason, x.Code, x.Enhanced, x.Response
 		}
 	}
+	if !doubted {
+		s.Answers = nil
+	}
 	return s, s.Failures >= least
+}
+
+// AnswerID identifies the answer of a failed attempt: a store.Fault without its address, counts and
+// times.
+func AnswerID(a *store.Attempt) string { return answerID(a.Code, a.Enhanced, a.Local, &a.Verdict) }
+
+func answerID(code uint16, enhanced bounce.EnhancedCode, local bool, v *bounce.Verdict) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d %s %t %s %q %s %q %s", code, enhanced, local, v.Reason, v.Detail, v.Scope, v.Rule, v.Confidence))
+	return hex.EncodeToString(sum[:6])
 }
 
 // spared says why an address is not suppressed.

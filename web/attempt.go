@@ -9,6 +9,7 @@ import (
 	"iter"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -129,6 +130,9 @@ func (v *screen) attempts(ctx context.Context, r store.Reader, req *http.Request
 			return report.OwnFault(a.Outcome, &a.Verdict)
 		}
 		return a.Outcome == bounce.Hard || a.Code/100 == 5
+	})
+	also("answer", "answer", func(a *store.Attempt, word string) bool {
+		return slices.Contains(strings.Split(word, ","), report.AnswerID(a))
 	})
 	also("none", "without a", func(a *store.Attempt, word string) bool { return lacking[word] == nil || lacking[word](a) })
 	if q.Get("end") == recovered {

@@ -320,7 +320,7 @@ func (v *screen) url(path string, pairs ...string) string {
 func deep(path, name string) string { return path + "/" + url.PathEscape(name) }
 
 // extraKeys are the keys of a URL that do not select attempts. The pages of one list keep them.
-var extraKeys = []string{"q", "sort", "bucket", "provider", "reply", "sender", "recipient", "permanent", "relay-host", "login", "client", "tls", "none", "end", "deferred", "rows", "hour"}
+var extraKeys = []string{"q", "sort", "bucket", "provider", "reply", "sender", "recipient", "permanent", "answer", "relay-host", "login", "client", "tls", "none", "end", "deferred", "rows", "hour"}
 
 // self returns the URL of this page with other keys beside its selection.
 func (v *screen) self(pairs ...string) string {

@@ -116,9 +116,9 @@ func (v *screen) suppress(ctx context.Context, r store.Reader, _ *http.Request, 
 }
 
 // faults returns the URL of the failures for which an address is to be suppressed: of its own faults
-// since the last delivery.
+// since the last delivery, without those that are doubted.
 func (v *screen) faults(x *report.Suppression) string {
-	pairs := []string{"recipient", x.Recipient, "outcome", "hard", "permanent", ofAddress, "since", x.Since.In(v.server.o.Location).Format("2006-01-02T15:04:05")}
+	pairs := []string{"recipient", x.Recipient, "outcome", "hard", "permanent", ofAddress, "since", x.Since.In(v.server.o.Location).Format("2006-01-02T15:04:05"), "answer", strings.Join(x.Answers, ",")}
 	if u := v.sel.filter.Until; !u.IsZero() {
 		pairs = append(pairs, "until", u.In(v.server.o.Location).Format("2006-01-02T15:04:05"))
 	}

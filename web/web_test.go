@@ -147,8 +147,8 @@ func sample() string {
 
 // corners returns a log of cases that numbers and the lists behind them could count differently:
 // mail that reached no relay (of a domain with a provider, and of one without), mail without a
-// sender or a domain, hand-offs and probes, deferred mail that was delivered later, and mail that
-// has waited for some minutes.
+// sender or a domain, hand-offs and probes, an address with a failure that counts and one that is
+// doubted, deferred mail that was delivered later, and mail that has waited for some minutes.
 func corners() string {
 	var b strings.Builder
 	line := func(minute int, format string, a ...any) {
@@ -170,6 +170,11 @@ func corners() string {
 		id := fmt.Sprintf("5B1B2C03%02X", i)
 		message(110, id, "a@shop.example")
 		line(110, "smtp[1]: %s: to=<twice%d@big.example>, relay=mx1.bigmail.example[192.0.2.1]:25, delay=1, delays=0/0/0/1, dsn=5.2.1, status=bounced (host mx1.bigmail.example[192.0.2.1] said: 550 5.2.1 Mailbox disabled (in reply to %s command))", id, i, stage)
+	}
+	for i, reply := range []string{"relay=mx1.bigmail.example[192.0.2.1]:25, delay=1, delays=0/0/0/1, dsn=5.1.1, status=bounced (host mx1.bigmail.example[192.0.2.1] said: 550 5.1.1 No such user (in reply to RCPT TO command))", "relay=none, delay=1, delays=0/0/0/1, dsn=5.1.1, status=bounced (User unknown in virtual alias table)"} {
+		id := fmt.Sprintf("5B1B2C05%02X", i)
+		message(17+i, id, "a@shop.example")
+		line(17+i, "%s[1]: %s: to=<both@big.example>, %s", []string{"smtp", "error"}[i], id, reply)
 	}
 	message(111, "5B1B2C0101", "a@shop.example")
 	line(111, "local[1]: 5B1B2C0101: to=<root>, relay=local, delay=1, delays=0/0/0/1, dsn=5.1.1, status=bounced (unknown user: \"root\")")
@@ -309,7 +314,7 @@ var bare = map[string]string{
 // bare.
 func TestNumbers(t *testing.T) {
 	counted := followNumbers(t, dashboard(t, database(t, sample()+corners()), nil), "/", "/incidents", "/providers", "/domains", "/queue", "/replies", "/senders", "/suppress", "/tls", "/log", "/?since=1h")
-	for _, kind := range []string{"", "incidents", "incidents/", "providers", "providers/", "domains", "domains/", "queue", "replies", "senders", "tls"} {
+	for _, kind := range []string{"", "incidents", "incidents/", "providers", "providers/", "domains", "domains/", "queue", "replies", "senders", "suppress", "tls"} {
 		if counted[kind] == 0 {
 			t.Errorf("no number of %q leads to its rows", kind)
 		}
