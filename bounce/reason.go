@@ -5,7 +5,8 @@ import "fmt"
 // A Reason is the cause of a failed delivery attempt.
 type Reason uint8
 
-// The reasons. NoReason is the reason of an attempt that did not fail.
+// The reasons. NoReason is the reason of an attempt that did not fail. Databases store the numbers,
+// and judge/guess.bin has a weight for each: add a new reason at the end, and move none.
 const (
 	NoReason Reason = iota
 	UserUnknown
@@ -33,7 +34,11 @@ const (
 	Policy
 	ProtocolError
 	Unknown
+	reasonsEnd // one more than the last
 )
+
+// NumReasons is the number of reasons, NoReason included.
+const NumReasons = int(reasonsEnd)
 
 var reasonNames = [...]string{
 	"", "user_unknown", "mailbox_disabled", "mailbox_full", "recipient_restricted", "bad_address",
@@ -109,11 +114,11 @@ func (r Reason) AboutAddress() bool {
 // no mailbox, or no longer has one. It invalidates the proof of an earlier delivery.
 func (r Reason) NoMailbox() bool { return r == UserUnknown || r == MailboxDisabled }
 
-// Reasons returns the reasons for which is returns true, in their order:
-// Reasons(Reason.AboutSender).
+// Reasons returns the reasons of failures for which is returns true, as in Reasons(Reason.AboutSender),
+// in the order of their numbers; nil selects all.
 func Reasons(is func(Reason) bool) (list []Reason) {
-	for r := UserUnknown; r <= Unknown; r++ {
-		if is(r) {
+	for r := NoReason + 1; r < reasonsEnd; r++ {
+		if is == nil || is(r) {
 			list = append(list, r)
 		}
 	}

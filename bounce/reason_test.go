@@ -28,9 +28,30 @@ func TestReasons(t *testing.T) {
 		}
 	}
 	// No address is at fault for what is about the sender.
-	for r := NoReason; r <= Unknown; r++ {
+	for _, r := range Reasons(nil) {
 		if r.AboutAddress() && (r.RefusesSender() || r.SparesAddress()) {
 			t.Errorf("%s is about the address and about the sender", r)
 		}
+	}
+}
+
+// Databases store the numbers of reasons and outcomes.
+func TestStoredNumbers(t *testing.T) {
+	for i, word := range []string{
+		"", "user_unknown", "mailbox_disabled", "mailbox_full", "recipient_restricted", "bad_address", "domain_invalid", "dns_routing",
+		"connection", "expired", "greylisted", "rate_limited", "system_error", "message_too_large", "content_spam", "content_rejected",
+		"blocklist", "reputation", "auth_failure", "rdns_helo", "sender_rejected", "relay_denied", "tls", "policy", "protocol_error", "unknown",
+	} {
+		if r, ok := ParseReason(word); !ok || int(r) != i {
+			t.Errorf("%q is %d, but databases have it as %d: a new reason goes to the end", word, r, i)
+		}
+	}
+	for i, word := range []string{"", "delivered", "soft", "hard", "handoff", "probe"} {
+		if o, ok := ParseOutcome(word); !ok || int(o) != i {
+			t.Errorf("%q is %d, but databases have it as %d: a new outcome goes to the end", word, o, i)
+		}
+	}
+	if len(reasonNames) != NumReasons {
+		t.Errorf("%d names of %d reasons", len(reasonNames), NumReasons)
 	}
 }

@@ -19,7 +19,8 @@ type Outcome uint8
 
 // The outcomes. Hand-offs (to a content filter, to another of one's own
 // instances, an alias's expansion) and probes (address verification) are not
-// deliveries to the recipient's domain and are not counted as such.
+// deliveries to the recipient's domain and are not counted as such. Databases store the numbers: add
+// a new outcome at the end, and move none.
 const (
 	NoOutcome Outcome = iota
 	Delivered

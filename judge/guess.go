@@ -26,7 +26,7 @@ const guessRule = "guess"
 
 const (
 	guessHeader   = 12
-	guessReasons  = int(bounce.Unknown) + 1
+	guessReasons  = bounce.NumReasons
 	guessUnit     = 1.0 / 16 // a weight of 1 in the file
 	maxFeatures   = 128      // of one reply
 	stemLetters   = 5

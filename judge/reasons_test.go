@@ -37,7 +37,7 @@ This page is generated from judge/texts.go by ` + "`go generate ./judge`" + `.
 | reason | in short | scope | retry |
 |---|---|---|---|
 `)
-	for r := bounce.UserUnknown; r <= bounce.Unknown; r++ {
+	for _, r := range bounce.Reasons(nil) {
 		x := ReasonText(r)
 		scope := x.Scope.String()
 		if scope == "" {
@@ -45,7 +45,7 @@ This page is generated from judge/texts.go by ` + "`go generate ./judge`" + `.
 		}
 		fmt.Fprintf(&b, "| [%s](#%s) | %s | %s | %s |\n", r, r, x.Title, scope, x.Retry)
 	}
-	for r := bounce.UserUnknown; r <= bounce.Unknown; r++ {
+	for _, r := range bounce.Reasons(nil) {
 		x := ReasonText(r)
 		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n", r, x.Meaning)
 		for _, d := range x.Do {
@@ -203,7 +203,7 @@ occur. A ` + "`[[concept]]`" + ` has an ` + "`id`" + ` and its words in ` + "`an
 `
 
 func TestReasonTexts(t *testing.T) {
-	for r := bounce.UserUnknown; r <= bounce.Unknown; r++ {
+	for _, r := range bounce.Reasons(nil) {
 		x := ReasonText(r)
 		if x.Title == "" || x.Meaning == "" || len(x.Do) == 0 || x.Retry == "" || x.Also == "" {
 			t.Errorf("%s: something is missing: %+v", r, x)
@@ -212,7 +212,7 @@ func TestReasonTexts(t *testing.T) {
 			t.Errorf("%s has no scope", r)
 		}
 	}
-	if ReasonText(bounce.NoReason).Meaning != "" || ReasonText(bounce.Unknown+1).Meaning != "" {
+	if ReasonText(bounce.NoReason).Meaning != "" || ReasonText(bounce.Reason(bounce.NumReasons)).Meaning != "" {
 		t.Error("words for what is no reason")
 	}
 	for s := bounce.NoScope; s <= bounce.NobodyActs; s++ {

@@ -704,7 +704,7 @@ func (e *explainer) rules() error {
 func (e *explainer) reasons() error {
 	columns := []table.Column{{Name: "reason"}, {Name: "scope"}, {Name: "meaning", Flex: true}, {Name: "what to do", Flex: true}}
 	rw := table.NewRowWriter(e.out, e.format, columns)
-	for r := bounce.UserUnknown; r <= bounce.Unknown; r++ {
+	for _, r := range bounce.Reasons(nil) {
 		t := judge.ReasonText(r)
 		if err := rw.Row([]any{r.String(), t.Scope.String(), t.Meaning, strings.Join(t.Do, " ")}); err != nil {
 			return err
