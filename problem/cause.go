@@ -15,6 +15,7 @@ const (
 	causeSender         = "sender"         // the sender domain does not exist, or accepts no mail itself
 	causeReputation     = "reputation"     // of the sending address or of a domain
 	causeIP             = "ip"             // the sending address: its name, a blocklist
+	causeContent        = "content"        // the messages are called spam
 	causeForwarding     = "forwarding"     // mail written by others is forwarded
 	causeUnknown        = "unknown"
 )

@@ -238,7 +238,11 @@ func (x *refusalSearch) namedIncidents(ctx context.Context) (list []*incident, e
 			named = append(named, in)
 		}
 	}
-	named = merge(named, x.o.Window, false)
+	spam, err := x.contentIncidents(ctx)
+	if err != nil {
+		return nil, err
+	}
+	named = merge(append(named, spam...), x.o.Window, false)
 	return named, x.joinFew(ctx, named, few)
 }
 
@@ -641,21 +645,22 @@ func (x *refusalSearch) watched() (list []*incident) {
 type common struct {
 	provider, sender string
 	standing         bool // see incident.standing
+	content          bool // see content.go
 }
 
 // commonOf returns the values that an incident may share with others: its providers and, if
 // bySender is set, its sender domains.
 func (in *incident) commonOf(counts []traitCount, bySender bool) (list []common) {
-	standing := in.standing()
+	standing, content := in.standing(), in.content()
 	for _, p := range providersOf(counts) {
-		list = append(list, common{provider: p, standing: standing})
+		list = append(list, common{provider: p, standing: standing, content: content})
 	}
 	if standing {
 		return list
 	}
-	if bySender || in.all[0].Reason == bounce.AuthFailure || in.all[0].Reason == bounce.SenderRejected { // may be one faulty record
+	if bySender || content || in.all[0].Reason == bounce.AuthFailure || in.all[0].Reason == bounce.SenderRejected { // may be one faulty record, or one newsletter
 		for _, s := range sendersOf(counts) {
-			list = append(list, common{sender: s})
+			list = append(list, common{sender: s, content: content})
 		}
 	}
 	return list
@@ -709,7 +714,12 @@ func mergeOnce(list []*incident, window time.Duration, bySender bool) (out []*in
 // public listing and a missing name are one stream each already.
 func (in *incident) mergeable() bool {
 	reason := in.all[0].Reason
-	return !in.forwarded && (!in.named() || reason == bounce.AuthFailure || reason == bounce.SenderRejected || in.standing())
+	return !in.forwarded && (!in.named() || reason == bounce.AuthFailure || reason == bounce.SenderRejected || in.standing() || in.content())
+}
+
+// content reports whether an incident is of mail called spam.
+func (in *incident) content() bool {
+	return in.named() && in.keys[0].reason == bounce.ContentSpam && !in.forwarded
 }
 
 // standing reports whether an incident is one provider's own judgement of the sending address: its

@@ -74,6 +74,9 @@ func (k key) String() string {
 		text += " " + k.detail
 	case k.reason == bounce.Reputation, k.reason == bounce.ContentSpam:
 		text += " " + k.provider
+		if k.sender != "" {
+			text += " " + k.sender + " " + k.domain
+		}
 	}
 	if k.forwarded {
 		text += " forwarded"

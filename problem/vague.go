@@ -31,10 +31,11 @@ func (in *incident) vague() bool {
 	return in.standing() || k.reason == bounce.Blocklist && k.detail == ""
 }
 
-// nameable reports whether vague incidents may join this one: it names a cause in the records or the
-// domain of a sender (bySender), or in the sending address.
+// nameable reports whether vague incidents may join this one: it is no background, and names a cause
+// in the records or the domain of a sender (bySender), or in the sending address.
 func (in *incident) nameable() (ok, bySender bool) {
-	if !in.named() || in.forwarded || in.spam || in.level != Confirmed {
+	var seen counter
+	if !in.named() || in.forwarded || in.spam || in.level != Confirmed || seen.count(in.all, anyMessage) < IncidentLeast {
 		return false, false
 	}
 	switch k := in.keys[0]; k.reason {

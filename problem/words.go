@@ -52,6 +52,12 @@ var namedWords = map[bounce.Reason]wording{
 		otherExplanation: "A new address or domain has no reputation yet: send less, and steadily.",
 		disprovedBy:      "Deliveries to the same provider going on at the usual rate.",
 	},
+	bounce.ContentSpam: { // see content.go
+		cause: causeContent, summary: "{who} is refused at {at}: {what}",
+		firstCheck:       "Whose messages these are: one newsletter, one login? Then the message and its links (look the linked domains up on the URL blocklists), the list (did all its readers ask for it?), and List-Unsubscribe.",
+		otherExplanation: "A stolen password or a form that sends spam; or a bad reputation of the sender domain, which some providers call spam.",
+		disprovedBy:      "The same message to the same provider, taken when it is sent by hand; then it is the number of messages.",
+	},
 }
 
 // forwardedWords are for mail that was forwarded and failed authentication.
@@ -132,7 +138,9 @@ func (in *incident) problem(o Thresholds, seen *counter) Problem {
 	// One incident keeps one name, so its reason is the reason of its first day.
 	say := countTraits(between(in.all, in.began, in.began.add(o.Window)))
 	if in.named() { // see absorb and joinVague
-		silent := func(c traitCount) bool { return c.Reason.HidesCause() && !in.forwarded || in.isVague(c) }
+		silent := func(c traitCount) bool {
+			return c.Reason.HidesCause() && c.Reason != in.keys[0].reason && !in.forwarded || in.isVague(c)
+		}
 		if say = slices.DeleteFunc(say, silent); len(say) == 0 {
 			say = slices.DeleteFunc(slices.Clone(all), silent)
 		}
@@ -293,6 +301,8 @@ func (in *incident) what(reason bounce.Reason, detail string, providers int) str
 		return "listed by " + cmp.Or(detail, "a blocklist")
 	case reason == bounce.RDNSHelo:
 		return "no matching PTR or HELO name"
+	case in.content():
+		return "called spam"
 	}
 	return ""
 }
