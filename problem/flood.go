@@ -120,9 +120,36 @@ func (c *flood) few() bool { return len(c.addresses) <= floodSenders }
 
 // A volume is the mail of the senders of a flood.
 type volume struct {
-	tried           int64   // messages
-	arrived, failed int64   // recipients reached, and returned
-	usualTried      float64 // usual messages of a day
+	tried                    int64   // messages
+	arrived, failed, waiting int64   // recipients reached, returned, and with queued mail
+	usualTried               float64 // usual messages of a day
+	final                    map[pair]bool
+	more                     bool // not all was read
+}
+
+// A pair is a hash of a message and a recipient of it.
+type pair uint64
+
+func pairOf(a *store.Attempt, seed maphash.Seed) pair {
+	return pair(maphash.String(seed, a.Host+"\x00"+a.QueueID+"\x00"+ascii.Lower(a.Recipient)))
+}
+
+// A Sent counts the mail of an account since its flood began, by recipients of messages: each once,
+// however often it was tried.
+type Sent struct {
+	Recipients int64 `json:"recipients"` // the sum of the others
+	Delivered  int64 `json:"delivered"`
+	Returned   int64 `json:"returned"`
+	Waiting    int64 `json:"waiting"` // deferred, and neither delivered nor returned by the end of the period
+	// Least: there is more mail than was read.
+	Least bool `json:"least,omitempty"`
+	// Domains: the sender addresses are forged, so all mail of their domains counts.
+	Domains bool `json:"domains,omitempty"`
+}
+
+// sent returns the counts of the account's mail.
+func (c *flood) sent() *Sent {
+	return &Sent{c.arrived + c.failed + c.waiting, c.arrived, c.failed, c.waiting, c.more, !c.few()}
 }
 
 // returns counts returned mail.
@@ -143,6 +170,7 @@ type floodSearch struct {
 	all store.Span // span of the store
 	end moment     // see endOf
 
+	seed maphash.Seed
 	rows bool // keep the rows behind the figures
 
 	counted int // first day of which returned mail was counted
@@ -154,7 +182,7 @@ type floodSearch struct {
 // past that refusals are compared with. It finds none if f selects by recipient, relay or reason,
 // since shares of such a selection prove nothing.
 func findFloods(ctx context.Context, s store.Reader, f store.Filter, o Thresholds, end moment, rows bool) (*floodSearch, error) {
-	x := &floodSearch{s: s, f: f, o: o, end: end, rows: rows, own: map[store.Ref]*flood{}}
+	x := &floodSearch{s: s, f: f, o: o, end: end, seed: maphash.MakeSeed(), rows: rows, own: map[store.Ref]*flood{}}
 	if f.Domain != "" || f.Relay != "" || f.RelayIP != "" || len(f.Reasons) > 0 || len(f.Outcomes) > 0 || len(f.Recipients) > 0 || f.QueueID != "" || f.MessageID != "" || f.Original != "" {
 		return x, nil
 	}
@@ -199,6 +227,11 @@ func findFloods(ctx context.Context, s store.Reader, f store.Filter, o Threshold
 		if err := x.readOwn(ctx, c); err != nil {
 			return nil, err
 		}
+		if c.few() && !c.shown.last.IsZero() {
+			if err := x.countWaiting(ctx, c); err != nil {
+				return nil, err
+			}
+		}
 	}
 	return x, nil
 }
@@ -214,7 +247,7 @@ func (x *floodSearch) readOwn(ctx context.Context, c *flood) error {
 		f.Logins = []string{c.account}
 	}
 	over := c.whole.last.Truncate(time.Hour).Add(time.Hour)
-	seed, sent := maphash.MakeSeed(), map[uint64]bool{}
+	sent := map[uint64]bool{}
 	for a, err := range x.s.Attempts(ctx, f, store.Page{Limit: floodMail}) {
 		if err != nil {
 			return err
@@ -222,7 +255,7 @@ func (x *floodSearch) readOwn(ctx context.Context, c *flood) error {
 		if c.sender && (a.SASLUser != "" || !ownClient(a.ClientIP)) {
 			continue
 		}
-		message := maphash.String(seed, a.Host+"\x00"+a.QueueID)
+		message := maphash.String(x.seed, a.Host+"\x00"+a.QueueID)
 		if a.Time.Before(over) {
 			sent[message] = true
 		}
@@ -427,7 +460,6 @@ func (x *floodSearch) read(ctx context.Context, list []*flood) error {
 		}
 		groups[k][account{c.account, c.sender}] = c
 	}
-	seed := maphash.MakeSeed()
 	for k, group := range groups {
 		f := x.during(k.first, k.last)
 		f.Outcomes, f.Reasons = []bounce.Outcome{bounce.Hard}, floodReasons
@@ -441,7 +473,7 @@ func (x *floodSearch) read(ctx context.Context, list []*flood) error {
 				continue
 			}
 			for _, sender := range [...]bool{false, true} {
-				if err := x.readAccounts(ctx, f, group, sender, seed); err != nil {
+				if err := x.readAccounts(ctx, f, group, sender); err != nil {
 					return err
 				}
 			}
@@ -452,7 +484,7 @@ func (x *floodSearch) read(ctx context.Context, list []*flood) error {
 
 // readAccounts reads the mail that f selects and that was returned to the logins among some
 // accounts, or to the senders.
-func (x *floodSearch) readAccounts(ctx context.Context, f store.Filter, group map[account]*flood, sender bool, seed maphash.Seed) error {
+func (x *floodSearch) readAccounts(ctx context.Context, f store.Filter, group map[account]*flood, sender bool) error {
 	var names []string
 	for who := range group {
 		if who.sender == sender {
@@ -480,7 +512,7 @@ func (x *floodSearch) readAccounts(ctx context.Context, f store.Filter, group ma
 		}
 		if c := group[who]; c != nil && who.sender == sender && read[c] < floodAttempts {
 			read[c]++
-			c.add(a, seed, !a.Time.Before(x.f.Since), x.rows)
+			c.add(a, x.seed, !a.Time.Before(x.f.Since), x.rows)
 		}
 	}
 	for who, c := range group {
@@ -618,6 +650,7 @@ func (x *floodSearch) countDomains(ctx context.Context, c *flood) error {
 			c.tried += cell.Messages
 			c.arrived += cell.Delivered
 			c.failed += cell.Hard
+			c.waiting += cell.Pending
 		}
 	}
 	return err
@@ -629,16 +662,34 @@ func (x *floodSearch) countDomains(ctx context.Context, c *flood) error {
 // the stop 9 s).
 func (x *floodSearch) countAddresses(ctx context.Context, c *flood) error {
 	f := x.during(c.days[0], c.days[len(c.days)-1])
-	f.Since = later(f.Since, c.whole.first)
-	messages, _, err := x.readAddresses(ctx, c, f, store.Page{Limit: floodMail}, func(o bounce.Outcome) bool {
-		if o == bounce.Delivered {
+	f.Since, f.Outcomes = later(f.Since, c.whole.first), final
+	c.final = map[pair]bool{}
+	messages, end, err := x.readAddresses(ctx, c, f, store.Page{Limit: floodMail}, func(a *store.Attempt) bool {
+		if a.Outcome == bounce.Delivered {
 			c.arrived++
 		} else {
 			c.failed++
 		}
+		c.final[pairOf(a, x.seed)] = true
 		return float64(c.whole.attempts) >= c.share()*float64(c.arrived+c.whole.attempts)
 	})
-	c.tried = int64(messages)
+	c.tried, c.more = int64(messages), !end.IsZero()
+	return err
+}
+
+// countWaiting counts the queued mail of the sender addresses of a flood, by at most the first
+// floodMail deferrals.
+func (x *floodSearch) countWaiting(ctx context.Context, c *flood) error {
+	f := x.during(c.days[0], c.days[len(c.days)-1])
+	f.Since, f.Outcomes = later(f.Since, c.whole.first), []bounce.Outcome{bounce.Soft}
+	deferred := map[pair]bool{}
+	_, end, err := x.readAddresses(ctx, c, f, store.Page{Limit: floodMail}, func(a *store.Attempt) bool {
+		if k := pairOf(a, x.seed); !c.final[k] {
+			deferred[k] = true
+		}
+		return true
+	})
+	c.waiting, c.more = int64(len(deferred)), c.more || !end.IsZero()
 	return err
 }
 
@@ -647,22 +698,25 @@ func (x *floodSearch) countAddresses(ctx context.Context, c *flood) error {
 func (x *floodSearch) countPast(ctx context.Context, c *flood) error {
 	first, _ := x.past(c.days[0])
 	f := x.f
-	f.Since, f.Until = dayTime(first), dayTime(c.days[0])
-	messages, end, err := x.readAddresses(ctx, c, f, store.Page{Limit: floodMail, Newest: true}, func(bounce.Outcome) bool { return true })
+	f.Since, f.Until, f.Outcomes = dayTime(first), dayTime(c.days[0]), final
+	messages, end, err := x.readAddresses(ctx, c, f, store.Page{Limit: floodMail, Newest: true}, func(*store.Attempt) bool { return true })
 	since := later(f.Since, end)
 	c.usualTried = float64(messages) * 24 / max(f.Until.Sub(since).Hours(), 1)
 	return err
 }
 
-// readAddresses reads the mail of the sender addresses of a flood while each returns true. It
-// returns the number of messages. If the page ended before the mail, it also returns the time of
-// the last attempt read.
-func (x *floodSearch) readAddresses(ctx context.Context, c *flood, f store.Filter, p store.Page, each func(bounce.Outcome) bool) (messages int, end time.Time, err error) {
-	f.Senders, f.Outcomes = slices.DeleteFunc(slices.Sorted(maps.Keys(c.addresses)), func(a string) bool { return a == "" }), []bounce.Outcome{bounce.Delivered, bounce.Hard}
+// final are the outcomes after which mail is no longer in the queue.
+var final = []bounce.Outcome{bounce.Delivered, bounce.Hard}
+
+// readAddresses reads the attempts that f selects of the sender addresses of a flood while each
+// returns true. It returns the number of messages. If the page ended before the mail, it also
+// returns the time of the last attempt read.
+func (x *floodSearch) readAddresses(ctx context.Context, c *flood, f store.Filter, p store.Page, each func(*store.Attempt) bool) (messages int, end time.Time, err error) {
+	f.Senders = slices.DeleteFunc(slices.Sorted(maps.Keys(c.addresses)), func(a string) bool { return a == "" })
 	if len(f.Senders) == 0 { // the null sender: notifications
 		return 0, end, nil
 	}
-	seed, seen, n := maphash.MakeSeed(), map[uint64]bool{}, 0
+	seen, n := map[uint64]bool{}, 0
 	for a, err := range x.s.Attempts(ctx, f, p) {
 		if err != nil {
 			return 0, end, err
@@ -670,8 +724,8 @@ func (x *floodSearch) readAddresses(ctx context.Context, c *flood, f store.Filte
 		if n++; n == p.Limit {
 			end = a.Time
 		}
-		seen[maphash.String(seed, a.Host+"\x00"+a.QueueID)] = true
-		if !each(a.Outcome) {
+		seen[maphash.String(x.seed, a.Host+"\x00"+a.QueueID)] = true
+		if !each(a) {
 			break
 		}
 	}
@@ -728,7 +782,7 @@ func (c *flood) problem(x *floodSearch) Problem {
 		over = x.o.Window
 	}
 	p := Problem{
-		Level: Likely, Reason: reason, Cause: causeFlood,
+		Level: Likely, Reason: reason, Cause: causeFlood, Effect: EffectReturned,
 		SenderDomains: list(c.senders), Domains: list(c.domains), Providers: list(c.providers), Addresses: []string{},
 		Since: c.shown.first, Until: c.shown.last, Ongoing: x.end.sub(momentOf(c.shown.last)) < over,
 		Attempts: c.shown.attempts, Messages: len(c.shown.messages), Returned: len(c.shown.messages), Recipients: len(c.shown.recipients),
@@ -741,6 +795,7 @@ func (c *flood) problem(x *floodSearch) Problem {
 		DisprovedBy: "The owner of the account, who meant to send this mail.",
 		Scan:        "bouncelog report --by " + by + " --sort hard",
 		Reasons:     c.shown.reasons,
+		Sent:        c.sent(),
 		rows:        rows{failures: c.rows},
 		keys:        []key{{what: floodOf, sender: c.account}},
 		Short:       strings.ToLower(who[:1]) + who[1:] + " sends a flood of mail", homemade: true,

@@ -1153,6 +1153,10 @@ func (w *outageSearch) measure(ctx context.Context, x *outage, p *Problem) error
 		ended = n >= least
 	}
 	p.Ongoing = !ended && w.end.sub(until) < w.o.Quiet()
+	late := !slices.ContainsFunc(x.run, func(a failure) bool { return a.hard() || a.after == 0 || a.after > w.last })
+	if !p.Ongoing && late {
+		p.Effect = EffectDelayed
+	}
 	switch {
 	case ended && first != 0:
 		p.Ended, p.EndedAt = fmt.Sprintf("%s reached since", table.Count(int64(len(reached)), "recipient")), first.time()

@@ -167,7 +167,7 @@ func (x *outage) problem() *Problem {
 	}
 	first, last := &x.period[0], &x.period[len(x.period)-1]
 	p := &Problem{
-		Level: x.level(), Reason: onset.Reason, Detail: onset.Detail, Cause: x.cause,
+		Level: x.level(), Reason: onset.Reason, Detail: onset.Detail, Cause: x.cause, Effect: EffectNotDelivered,
 		SenderDomains: []string{}, Providers: []string{}, Addresses: []string{}, ValidRecipients: []string{}, ValidBefore: []string{},
 		Evidence: evidenceOf(x.shown), Hours: []Hour{}, Domains: inPeriod,
 		Since: first.at.time(), Until: last.at.time(), Attempts: int64(len(x.period)), Messages: len(shown.messages), Recipients: len(shown.recipients), Returned: len(shown.returned),

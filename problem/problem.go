@@ -26,6 +26,16 @@ const (
 	Watch = "watch"
 )
 
+// The effects of a problem on its mail.
+const (
+	EffectRefused = "refused"
+	// EffectDeferred: on the first day each reply was a 4xx, and the MTA tries again.
+	EffectDeferred     = "deferred"
+	EffectReturned     = "returned"      // of a flood
+	EffectNotDelivered = "not delivered" // no reply refused it
+	EffectDelayed      = "delayed"       // no reply refused it, and all recipients took mail later
+)
+
 // A Problem is one incident that is probably not the recipients' fault. Its figures are for the
 // requested period, unless stated otherwise.
 type Problem struct {
@@ -43,6 +53,8 @@ type Problem struct {
 	// of an outage (see outageCauses).
 	Cause string `json:"cause"`
 	Why   string `json:"why"` // the grounds of the level and of the cause
+	// Effect is what happens to the mail: see EffectRefused.
+	Effect string `json:"effect"`
 
 	// SenderDomains were refused and Providers refused them, since the onset. Domains are the
 	// recipients' domains.
@@ -77,6 +89,7 @@ type Problem struct {
 	// Returned counts the messages that were given up: their mail is lost.
 	Returned        int      `json:"returned"`
 	Queue           *Queue   `json:"queue,omitempty"` // only of a provider that takes no mail any more
+	Sent            *Sent    `json:"sent,omitempty"`  // only of a flood
 	Recipients      int      `json:"recipients"`
 	ValidRecipients []string `json:"valid_recipients"`
 	// ValidBefore are those of ValidRecipients who took mail before they were refused.

@@ -68,13 +68,17 @@ func logOf(t *testing.T, mails []mail) store.Store {
 	mails = slices.Clone(mails)
 	slices.SortStableFunc(mails, func(a, b mail) int { return cmp.Compare(a.at, b.at) })
 	b := &store.Batch{}
+	arrived := map[string]time.Duration{} // of messages, a second before their first attempt
 	for i, m := range mails {
+		if _, again := arrived[m.id]; !again {
+			arrived[m.id] = m.at - time.Second
+		}
 		a := store.Attempt{
 			Delivery: bounce.Delivery{
 				Source: "test", Offset: int64(i) * 1000, Time: begin.Add(m.at), Host: "mx1", MTA: bounce.Postfix, Instance: "postfix", Agent: "smtp",
 				QueueID: m.id, Sender: m.from, SenderDomain: domain(m.from), SenderKnown: true,
 				Recipient: m.to, RecipientDomain: domain(m.to), OriginalRecipient: m.original, RelayHost: m.relay, RelayIP: "192.0.2.1", RelayPort: 25, Stage: m.stage,
-				Outcome: m.outcome, Code: m.code, Delay: 1, Status: map[bounce.Outcome]string{good: "sent", bounce.Soft: "deferred", bounce.Hard: "bounced"}[m.outcome],
+				Outcome: m.outcome, Code: m.code, Delay: (m.at - arrived[m.id]).Seconds(), Status: map[bounce.Outcome]string{good: "sent", bounce.Soft: "deferred", bounce.Hard: "bounced"}[m.outcome],
 				Response: fmt.Sprintf("%d said %s %s", m.code, m.reason, m.detail),
 			},
 		}

@@ -35,6 +35,7 @@ type Unreached struct {
 	Reasons  map[bounce.Reason]int64 // the same by reason
 	Lost     int                     // messages not delivered, once for each recipient
 	Returned int                     // those of Lost that were returned
+	Late     bool                    // all of Lost was delivered later
 	Tried    int                     // messages, once for each recipient
 	// Share is the share of Lost in all mail of the period.
 	Share float64
@@ -85,7 +86,7 @@ func (u *Unreached) Problem() Problem {
 		short = "mail to " + u.Name + " does not leave this side"
 	}
 	p := Problem{
-		Level: Likely, Reason: u.Reason, Detail: u.Detail, Cause: causeProvider, Why: u.Why,
+		Level: Likely, Reason: u.Reason, Detail: u.Detail, Cause: causeProvider, Effect: EffectNotDelivered, Why: u.Why,
 		Summary:       fmt.Sprintf("%d of %d messages to %s are not delivered: %s", u.Lost, u.Tried, u.Name, u.Cause),
 		SenderDomains: []string{}, Domains: []string{}, Providers: []string{u.Provider}, Addresses: []string{},
 		FirstHeard: u.FirstHeard, Since: u.Since, Until: u.Until, Ongoing: u.Ongoing, Ended: u.Ended, EndedAt: u.EndedAt,
@@ -95,6 +96,10 @@ func (u *Unreached) Problem() Problem {
 		FirstCheck: u.Check, Scan: u.Command,
 		keys:  []key{{what: unreached, provider: u.Provider}},
 		Short: short, Title: short + ": " + u.Cause,
+	}
+	if u.Late {
+		p.Effect = EffectDelayed
+		p.Summary = fmt.Sprintf("%d of %d messages to %s were delayed: %s", u.Lost, u.Tried, u.Name, u.Cause)
 	}
 	p.ID = p.id()
 	p.Background = !u.Dead() && (p.few() || p.Theirs() && perDay(u.Lost, u.Until.Sub(u.Since)) <= noisePerDay && u.Share < noiseShare)

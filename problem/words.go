@@ -150,7 +150,7 @@ func (in *incident) problem(o Thresholds, seen *counter) Problem {
 	cause, why := in.guessCause(s)
 	w := in.words(reason, detail, cause)
 	p := Problem{
-		Level: in.level, Reason: reason, Detail: detail, Cause: w.cause,
+		Level: in.level, Reason: reason, Detail: detail, Cause: w.cause, Effect: EffectRefused,
 		SenderDomains: s.senders, Providers: s.providers, Domains: distinctTraits(counts, func(c traitCount) string { return c.RecipientDomain }),
 		Since: in.refusals[0].at.time(), Until: in.refusals[len(in.refusals)-1].at.time(), Ongoing: in.ongoing, Before: in.before, Onset: in.onset, Everybody: in.everybody,
 		Attempts: int64(len(in.refusals)), Messages: seen.count(in.refusals, anyMessage),
@@ -160,6 +160,9 @@ func (in *incident) problem(o Thresholds, seen *counter) Problem {
 		Reasons: map[bounce.Reason]int64{}, keys: in.keys,
 	}
 	p.delayed = in.delayed(seen)
+	if in.defers() {
+		p.Effect = EffectDeferred
+	}
 	for _, c := range counts {
 		p.Reasons[c.Reason] += int64(c.n)
 	}
@@ -184,7 +187,7 @@ func (in *incident) problem(o Thresholds, seen *counter) Problem {
 		if len(in.originals) == 1 {
 			from = " from " + in.originals[0]
 		}
-		p.Title = "mail forwarded" + from + " is refused as spam at " + strings.Join(provider.Names(p.Providers), ", ")
+		p.Title = "mail forwarded" + from + " is " + p.Effect + " as spam at " + strings.Join(provider.Names(p.Providers), ", ")
 		p.Short, p.homemade = p.Title, true
 		p.SenderDomains = []string{} // the senders are strangers
 	}
@@ -214,7 +217,11 @@ func (in *incident) summary(p *Problem, w wording, what string) string {
 	if len(p.Providers) > SendersNamed {
 		at = fmt.Sprintf("%d providers", len(p.Providers))
 	}
-	return strings.NewReplacer("{who}", "Mail"+from, "{mail}", "mail"+from, "{at}", at, "{what}", what).Replace(w.summary)
+	text := w.summary
+	if p.Effect == EffectDeferred {
+		text = strings.Replace(text, " is refused ", " is deferred ", 1)
+	}
+	return strings.NewReplacer("{who}", "Mail"+from, "{mail}", "mail"+from, "{at}", at, "{what}", what).Replace(text)
 }
 
 // titles returns the names of refusals without and with their cause. They have no figures, which
@@ -223,13 +230,23 @@ func (in *incident) summary(p *Problem, w wording, what string) string {
 func (in *incident) titles(all []traitCount, what string) (short, title string) {
 	firstHour := countTraits(between(in.all, in.began, in.began.add(time.Hour)))
 	providers := worstOf(firstHour, all, func(c traitCount) string { return c.provider })
-	verb := " refuses "
-	if len(providers) > 1 {
-		verb = " refuse "
+	verb := " refuse"
+	if in.defers() {
+		verb = " defer"
 	}
+	if len(providers) <= 1 {
+		verb += "s"
+	}
+	verb += " "
 	short = nameSome(provider.Names(providers), "the receiver", "others") + verb +
 		nameSome(worstOf(firstHour, all, func(c traitCount) string { return c.SenderDomain }), "our mail", "")
 	return short, short + ": " + cmp.Or(what, "no cause named")
+}
+
+// defers reports whether the receivers only defer the mail: in the first day of an incident, which
+// gives it its name, each reply is a 4xx and the MTA tries again.
+func (in *incident) defers() bool {
+	return !slices.ContainsFunc(between(in.all, in.began, in.began.add(24*time.Hour)), func(r *refusal) bool { return r.hard || r.Code >= 500 })
 }
 
 // namesShown is how many providers or sender domains a title names.

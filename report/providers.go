@@ -1,6 +1,8 @@
 package report
 
 import (
+	"context"
+	"maps"
 	"slices"
 	"strings"
 
@@ -62,6 +64,42 @@ func (u *usual) provider(r *store.Cell) string {
 		u.of[r.Keys[1]] = p
 	}
 	return p
+}
+
+// Stated returns the routes that f selects with the failures whose reason is a guess counted as
+// unknown: words that no rule knows name no cause, and a provider is judged by its routes.
+func Stated(ctx context.Context, s store.Reader, f store.Filter, routes []store.Cell) ([]store.Cell, error) {
+	f.Guesses, f.NoHistory = true, true
+	guesses := map[[store.MaxDimensions]string]map[bounce.Reason]int64{}
+	for x, err := range s.Refusals(ctx, f) {
+		if err != nil {
+			return nil, err
+		}
+		route := [store.MaxDimensions]string{x.RecipientDomain, x.RelayHost}
+		if guesses[route] == nil {
+			guesses[route] = map[bounce.Reason]int64{}
+		}
+		guesses[route][x.Reason]++
+	}
+	if len(guesses) == 0 {
+		return routes, nil
+	}
+	routes = slices.Clone(routes)
+	for i := range routes {
+		of := guesses[routes[i].Keys]
+		if of == nil {
+			continue
+		}
+		reasons := maps.Clone(routes[i].Reasons)
+		for reason, n := range of {
+			n = min(n, reasons[reason])
+			reasons[reason] -= n
+			reasons[bounce.Unknown] += n
+		}
+		maps.DeleteFunc(reasons, func(_ bounce.Reason, n int64) bool { return n == 0 })
+		routes[i].Reasons = reasons
+	}
+	return routes, nil
 }
 
 // byProviders returns the routes by provider, and the providers that are known from a relay.

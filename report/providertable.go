@@ -2,6 +2,7 @@ package report
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 
@@ -41,8 +42,10 @@ type ProviderRow struct {
 	Attempts  int64  `json:"attempts"`
 	Delivered int64  `json:"delivered"`
 	Soft      int64  `json:"soft"`
-	Waiting   int64  `json:"waiting"` // messages still queued, once for each recipient
-	Hard      int64  `json:"hard"`
+	// Waiting counts the mail that waits at the end of the period, whenever it was deferred first, once
+	// for each recipient. See Totals.
+	Waiting int64 `json:"waiting"`
+	Hard    int64 `json:"hard"`
 	// Messages counts a message for each domain of its recipients; 0: not known.
 	Messages   int64 `json:"messages,omitempty"`
 	Recipients int64 `json:"recipients"`      // recipients of messages, each once, however often it was tried
@@ -54,11 +57,12 @@ type ProviderRow struct {
 	Reason        bounce.Reason `json:"reason,omitzero"`
 	Mark          string        `json:"verdict,omitempty"`
 
-	relay bool // it has relays of its own
+	pending int64 // the part of Waiting that was first deferred in the period
+	relay   bool  // it has relays of its own
 }
 
-// lost returns the messages not delivered, or not yet, once for each recipient.
-func (p *ProviderRow) lost() int64 { return p.Waiting + p.Hard }
+// lost returns the messages of the period not delivered, or not yet, once for each recipient.
+func (p *ProviderRow) lost() int64 { return p.pending + p.Hard }
 
 // DeliveredShare returns the share of delivered attempts.
 func (p *ProviderRow) DeliveredShare() table.Share {
@@ -71,6 +75,7 @@ func (p *ProviderRow) add(o *ProviderRow) {
 	p.Delivered += o.Delivered
 	p.Soft += o.Soft
 	p.Waiting += o.Waiting
+	p.pending += o.pending
 	p.Hard += o.Hard
 	p.Messages += o.Messages
 	p.Recipients += o.Recipients
@@ -105,34 +110,49 @@ func Places(routes, before []store.Cell, by store.Dimension) []ProviderRow {
 			before = providers(before)
 		}
 		groups, relays := byProviders(routes)
-		return providerTable(groups, relays, before, 0, nil).Rows
+		return providerTable(groups, relays, before, 0, nil, nil).Rows
 	}
 	domain := func(r *store.Cell) string { return r.Keys[0] }
 	if before != nil {
 		before = merged(before, domain)
 	}
-	return providerTable(merged(routes, domain), nil, before, 0, nil).Rows
+	return providerTable(merged(routes, domain), nil, before, 0, nil, nil).Rows
 }
 
 // providerTable builds the table from the groups by provider of the period and of the previous one
 // (nil: not known). top is the number of providers with a row of their own (0: all). marks are
-// their verdicts (nil: from the groups).
-func providerTable(groups []store.Cell, relays map[string]bool, then []store.Cell, top int, marks map[string]string) *ProviderTable {
+// their verdicts (nil: from the groups). waits is the mail that waits (nil: not known; then only that of
+// the groups).
+func providerTable(groups []store.Cell, relays map[string]bool, then []store.Cell, top int, marks map[string]string, waits map[string]int64) *ProviderTable {
 	t := &ProviderTable{Rows: []ProviderRow{}, Compared: then != nil}
 	before := map[string]int64{}
 	for _, g := range then {
 		before[g.Keys[0]] = refused(g.Reasons)
 	}
+	if waits != nil {
+		only := maps.Clone(waits) // providers without an attempt in the period
+		for i := range groups {
+			delete(only, groups[i].Keys[0])
+		}
+		groups = slices.Clip(groups)
+		for _, name := range slices.Sorted(maps.Keys(only)) {
+			groups = append(groups, store.Cell{Keys: [store.MaxDimensions]string{name}})
+		}
+	}
 	var rows []ProviderRow
 	for i := range groups {
 		g := &groups[i]
+		waiting := g.Pending
+		if waits != nil {
+			waiting = waits[g.Keys[0]]
+		}
 		was := before[g.Keys[0]]
 		delete(before, g.Keys[0])
-		if g.Attempts+g.Pending == 0 && was == 0 {
+		if g.Attempts+g.Pending+waiting == 0 && was == 0 {
 			continue // only hand-offs and probes
 		}
 		p := ProviderRow{
-			Provider: g.Keys[0], Providers: 1, Attempts: g.Attempts, Delivered: g.Delivered, Soft: g.Soft, Waiting: g.Pending, Hard: g.Hard,
+			Provider: g.Keys[0], Providers: 1, Attempts: g.Attempts, Delivered: g.Delivered, Soft: g.Soft, Waiting: waiting, pending: g.Pending, Hard: g.Hard,
 			Messages: g.Messages, Recipients: Recipients(&g.Counts), Failed: failedRecipients(&g.Counts), Refused: refused(g.Reasons), RefusedBefore: was, Reason: mainReason(g.Reasons), relay: relays[g.Keys[0]],
 		}
 		switch {

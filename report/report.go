@@ -147,6 +147,7 @@ type Report struct {
 	after          map[int]afterwards         // by index in Problems
 	unreachedAfter map[string]afterwards      // by provider
 	routes         *Routes                    // of the mail in judged
+	waits          *queue                     // of the mail in judged
 	judged         *ProviderTable             // all providers, for the verdicts: see Judged
 	listsMu        sync.Mutex
 	hours          func() ([]Point, error) // all attempts of the database, by hour
@@ -231,9 +232,12 @@ type Group struct {
 	Recipients int64 `json:"recipients"` // recipients of messages, each once, however often it was tried
 	// Refused counts failures for a reason on our side (blocklist, reputation, authentication,
 	// policy, …) or without a named reason.
-	Refused int64            `json:"refused"`
-	Blocks  bool             `json:"blocks,omitempty"` // by relay: most mail to it is refused
-	Reason  bounce.Reason    `json:"reason,omitzero"`  // the most frequent reason of the failures
+	Refused int64 `json:"refused"`
+	Blocks  bool  `json:"blocks,omitempty"` // by relay: most mail to it is refused
+	// Waiting, by provider, counts the mail that waits at the end of the period, whenever it was
+	// deferred first; nil: not known. See Totals.
+	Waiting *int64           `json:"waiting,omitempty"`
+	Reason  bounce.Reason    `json:"reason,omitzero"` // the most frequent reason of the failures
 	Reasons map[string]int64 `json:"reasons,omitempty"`
 }
 
@@ -435,6 +439,12 @@ func (r *Report) build(ctx context.Context, s store.Reader, o Options, read *sto
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
+	if wanted(SectionPending) {
+		var err error
+		if r.Pending, err = r.pending(ctx, s, o); err != nil {
+			return err
+		}
+	}
 	order := append(Sections(), ListUnknown)
 	slices.SortStableFunc(r.Lists, func(a, b List) int {
 		return cmp.Compare(slices.Index(order, a.Section), slices.Index(order, b.Section))
@@ -481,9 +491,6 @@ func (r *Report) buildCounts(ctx context.Context, s store.Reader, o Options, sou
 		r.messages, r.handled = *all.Messages, all.Delivered+all.Hard+all.Pending
 		if wanted(SectionTotals) || wanted(SectionVerdict) {
 			r.Totals = t
-			if t.Waiting, err = r.waiting(ctx, s, f); err != nil {
-				return err
-			}
 		}
 	}
 	byProvider := wanted(SectionProviders) || wanted(SectionVerdict)
@@ -493,9 +500,23 @@ func (r *Report) buildCounts(ctx context.Context, s store.Reader, o Options, sou
 			return err
 		}
 	}
-	groups, relays := byProviders(routes)
+	if wanted(SectionTotals) || byProvider || wanted(SectionProblems) || wanted(SectionPending) || wanted(SectionDomains) && IsProvider(o.By) {
+		if r.waits, err = r.queue(ctx, s, Judged(f), routes); err != nil {
+			return err
+		}
+	}
+	if r.Totals != nil && r.waits.known && !r.Filter.partly() {
+		r.Totals.Waiting = &r.waits.total
+	}
+	stated := routes
 	if byProvider || wanted(SectionProblems) || wanted(SectionDomains) && IsProvider(o.By) {
-		if err := r.judge(ctx, s, f, routes, groups, relays); err != nil {
+		if stated, err = Stated(ctx, s, f, routes); err != nil {
+			return err
+		}
+	}
+	groups, relays := byProviders(stated)
+	if byProvider || wanted(SectionProblems) || wanted(SectionDomains) && IsProvider(o.By) {
+		if err := r.judge(ctx, s, f, stated, groups, relays); err != nil {
 			return err
 		}
 	}
@@ -506,7 +527,11 @@ func (r *Report) buildCounts(ctx context.Context, s store.Reader, o Options, sou
 		}
 	}
 	if wanted(SectionDomains) {
-		byKey, err := r.groups(ctx, s, o, routes)
+		counted := routes
+		if IsProvider(o.By) {
+			counted = stated
+		}
+		byKey, err := r.groups(ctx, s, o, counted)
 		if err != nil {
 			return err
 		}
@@ -526,13 +551,28 @@ func (r *Report) buildCounts(ctx context.Context, s store.Reader, o Options, sou
 			then = nil // it has another length
 		}
 		if then != nil {
+			past := f
+			past.Since, past.Until = r.Comparison.PreviousSince, r.Comparison.PreviousUntil
+			if then, err = Stated(ctx, s, past, then); err != nil {
+				return err
+			}
 			then = providers(then)
 		}
-		r.ProviderTable = providerTable(groups, relays, then, p.Top, r.judged.marks())
+		var waits map[string]int64
+		if r.waits.known && !r.Filter.partly() {
+			waits = r.waits.provider
+		}
+		r.ProviderTable = providerTable(groups, relays, then, p.Top, r.judged.marks(), waits)
 		if !ofMessages(f) {
 			r.ProviderTable.dropMessages()
 		}
 		if wanted(SectionProviders) {
+			if waits != nil {
+				for i := range rows {
+					n := waits[rows[i].Key]
+					rows[i].Waiting = &n
+				}
+			}
 			r.Providers = rows
 			r.note(o, List{Section: SectionProviders, Shown: len(rows), Total: len(rows) + more})
 		}
@@ -547,17 +587,20 @@ func (r *Report) judge(ctx context.Context, s store.Reader, f store.Filter, rout
 		if routes, err = s.Count(ctx, Judged(f), store.ByDomain, store.ByRelay); err != nil {
 			return err
 		}
+		if routes, err = Stated(ctx, s, Judged(f), routes); err != nil {
+			return err
+		}
 		groups, relays = byProviders(routes)
 	}
 	r.routes = RoutesOf(routes)
-	if groups, err = r.waitedThen(ctx, s, Judged(f), routes, groups); err != nil {
+	if groups, err = r.pendingThen(ctx, s, Judged(f), routes, groups); err != nil {
 		return err
 	}
-	r.judged = providerTable(groups, relays, nil, 0, nil)
+	r.judged = providerTable(groups, relays, nil, 0, nil, nil)
 	return nil
 }
 
-// buildStanding fills in the reasons, the recipients and the waiting mail.
+// buildStanding fills in the reasons and the recipients.
 func (r *Report) buildStanding(ctx context.Context, s store.Reader, o Options, wanted func(string) bool) (err error) {
 	if wanted(SectionReasons) {
 		if r.Reasons, err = reasons(ctx, s, o.Filter); err != nil {
@@ -572,10 +615,7 @@ func (r *Report) buildStanding(ctx context.Context, s store.Reader, o Options, w
 			return err
 		}
 	}
-	if wanted(SectionPending) {
-		r.Pending, err = r.pending(ctx, s, o)
-	}
-	return err
+	return nil
 }
 
 // buildCoverage fills in the coverage and the contradictory replies.

@@ -574,13 +574,17 @@ func (r *Report) providersSection(wide bool) Section {
 		if g.Messages != nil {
 			messages = *g.Messages
 		}
+		waiting := g.Pending
+		if g.Waiting != nil {
+			waiting = *g.Waiting
+		}
 		blocks := ""
 		if g.Blocks {
 			blocks = "yes"
 		}
 		s.Data.Rows = append(s.Data.Rows, []any{
 			g.Key, g.Attempts, g.Soft, g.Hard, table.Share(float64(g.Soft+g.Hard) / float64(max(g.Attempts, 1))), g.Refused, g.Reason.String(), blocks,
-			g.Delivered, g.Pending, messages, before, mark, g.Recipients,
+			g.Delivered, waiting, messages, before, mark, g.Recipients,
 		})
 	}
 	s.Table = &table.Table{Columns: []table.Column{
@@ -719,6 +723,7 @@ func (r *Report) pendingSection(wide bool) Section {
 	s := Section{Name: SectionPending, Title: "Still in the queue, oldest first", Empty: "No message is known to be queued.", Table: &table.Table{Columns: []table.Column{
 		{Name: "waiting"}, {Name: "recipient", Flex: true}, {Name: "queue id", Minor: true}, {Name: "last try", Minor: true}, {Name: "reason"}, {Name: "last reply", Flex: true},
 	}}}
+	asOf := r.queueTime()
 	for i := range r.Pending {
 		p := &r.Pending[i]
 		text := p.Response
@@ -728,15 +733,15 @@ func (r *Report) pendingSection(wide bool) Section {
 		if p.Frozen {
 			text = "(frozen) " + text
 		}
-		s.Table.Rows = append(s.Table.Rows, []any{when.Span(r.AsOf.Sub(p.Since())), p.Recipient, p.QueueID, r.minute(p.LastTry), p.Reason.String(), table.Cut(text, longest)})
+		s.Table.Rows = append(s.Table.Rows, []any{when.Span(asOf.Sub(p.Since())), p.Recipient, p.QueueID, r.minute(p.LastTry), p.Reason.String(), table.Cut(text, longest)})
 	}
 	s.note(r.List(SectionPending))
 	if len(r.Pending) > 0 {
-		listed := ""
-		if r.Period.Since != nil || r.Past() {
-			listed = " Listed is what was queued before the end of the period and still is then; pending and the providers' waiting count only what was deferred within the period."
+		of := "the end of the logs"
+		if asOf.Before(r.AsOf) {
+			of = "the end of the period"
 		}
-		s.say("", "%s", "As of "+r.minute(r.AsOf).String()+", the end of the logs."+listed+" Postfix does not log messages that postsuper -d removed; they may still be listed.")
+		s.say("", "The mail that waited at %s, %s, whenever it was deferred first.", r.minute(asOf), of)
 	}
 	return s
 }

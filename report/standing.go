@@ -3,6 +3,7 @@ package report
 import (
 	"cmp"
 	"context"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -43,22 +44,22 @@ func (r *Report) pending(ctx context.Context, s store.Reader, o Options) ([]Pend
 	top := lesser(o.Top)
 	l := List{Section: SectionPending}
 	most := top
-	counted := len(o.Filter.Reasons)+len(o.Filter.Outcomes) == 0
+	counted := r.waits.known && !r.Filter.partly()
 	if counted {
-		f := o.Filter
-		f.Since = time.Time{} // the queue has no start
-		all, err := store.CountAll(ctx, s, f)
-		if err != nil {
-			return nil, err
-		}
-		l.Total = int(all.Pending)
+		l.Total = int(r.waits.total)
 	} else if top > 0 {
 		most = max(top, waitingCounted) + 1
 	}
 	f := o.Filter
 	// The start of the waiting is not limited: the longest comes first.
 	f.QueuedBefore, f.Since, f.Until = f.Until, time.Time{}, time.Time{}
-	list, err := s.Queue(ctx, f, most)
+	var list []store.Queued
+	var err error
+	if counted && r.Past() {
+		list, err = queuedThen(ctx, s, r.waits.list[:min(len(r.waits.list), cmp.Or(top, math.MaxInt))])
+	} else {
+		list, err = s.Queue(ctx, f, most)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -83,6 +84,9 @@ func (r *Report) pending(ctx context.Context, s store.Reader, o Options) ([]Pend
 	}
 	byMessage := map[store.MessageKey][]bounce.End{}
 	for _, e := range ends {
+		if asOf := r.queueTime(); asOf.Before(r.AsOf) && !e.Time.Before(asOf) {
+			continue
+		}
 		k := store.MessageKey{Host: e.Host, MTA: e.MTA, Instance: e.Instance, QueueID: e.QueueID}
 		byMessage[k] = append(byMessage[k], e)
 	}
@@ -100,6 +104,26 @@ func (r *Report) pending(ctx context.Context, s store.Reader, o Options) ([]Pend
 		rows = append(rows, p)
 	}
 	return rows, nil
+}
+
+// queuedThen returns mail that waited at the end of a past period.
+func queuedThen(ctx context.Context, s store.Reader, waits []wait) (list []store.Queued, err error) {
+	for part := range slices.Chunk(waits, waitedAtOnce) {
+		refs := make([]store.Ref, len(part))
+		for i := range part {
+			refs[i] = part[i].last
+		}
+		found, err := s.Lookup(ctx, refs...)
+		if err != nil {
+			return nil, err
+		}
+		for i, a := range found {
+			if a != nil {
+				list = append(list, store.Queued{Attempt: *a, Arrived: a.Arrived(), FirstSoft: part[i].first})
+			}
+		}
+	}
+	return list, nil
 }
 
 // Senders holds the failed attempts by sender, login and client: a stolen account or an abused form

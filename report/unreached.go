@@ -423,6 +423,7 @@ func (r *Report) unreached(ctx context.Context, s store.Reader, o Options, row *
 		Attempts: row.Soft + row.Hard, Reasons: row.reasons, Lost: int(row.undelivered()), Returned: int(row.Hard), Tried: int(row.undelivered() + c.between),
 		Share: float64(part(row.undelivered(), r.handled)), Died: c.took && c.since == 0, Failed: int(c.messages), Usual: c.usual,
 	}
+	u.Late = !row.back.IsZero() && row.lost() == 0
 	if len(t.Do) > 0 {
 		u.Check = t.Do[0]
 	}

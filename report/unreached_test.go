@@ -9,6 +9,8 @@ import (
 
 	"bouncelog/bounce"
 	"bouncelog/internal/table"
+	"bouncelog/judge"
+	"bouncelog/problem"
 	"bouncelog/store"
 	"bouncelog/store/memory"
 	"bouncelog/store/storetest"
@@ -19,6 +21,7 @@ import (
 type deferral struct {
 	domain string
 	listed bool            // refused for a listing, else not reached
+	guess  bounce.Reason   // the reason is a guess from the words of a refusal
 	tries  []time.Duration // since the start of the log
 	end    string          // "": queued, else sent or expired, at the last of the tries; or removed, an hour after it
 }
@@ -75,6 +78,10 @@ func queueDays(t *testing.T, until time.Duration, mails ...[]deferral) (days fun
 				if d.listed {
 					a.Local, a.Code, a.RelayHost, a.Response = false, 451, "mx."+d.domain, "451 4.7.1 listed"
 					a.Verdict = bounce.Verdict{Reason: bounce.Blocklist, Detail: "spamhaus-zen", Scope: bounce.ScopeSender, Rule: "test", Confidence: bounce.NamedCause}
+				}
+				if d.guess != bounce.NoReason {
+					a.Local, a.Code, a.RelayHost, a.Response = false, 451, "mx."+d.domain, "451 4.7.1 odd words"
+					a.Verdict = bounce.Verdict{Reason: d.guess, Scope: judge.ReasonText(d.guess).Scope, Rule: "guess", Confidence: bounce.Guess}
 				}
 				switch last := i == len(d.tries)-1; {
 				case last && d.end == "sent":
@@ -462,8 +469,7 @@ func TestPartlyReached(t *testing.T) {
 }
 
 // TestWaiting holds that the report of a day says how much mail waited at the end of that day, whenever
-// it is read and whenever the mail was deferred, and that this is the number of the queue's list as long
-// as all of it waits.
+// it is read and whenever the mail was deferred, and that all sections have the same number.
 func TestWaiting(t *testing.T) {
 	mails := [][]deferral{
 		sent("fine.example", 9*40, 0, oneDay/40),
@@ -482,9 +488,34 @@ func TestWaiting(t *testing.T) {
 			if got := rep.Totals.Waiting; got == nil || *got != want {
 				t.Errorf("day %d, read after %v: %d waiting, want %d", n, until, *got, want)
 			}
-			if l := rep.List(SectionPending); until == time.Duration(n+1)*oneDay && (l == nil && want > 0 || l != nil && int64(l.Total) != want) {
-				t.Errorf("day %d: %+v listed, %d waiting", n, l, want)
-			}
+			checkWaiting(t, fmt.Sprintf("day %d, read after %v", n, until), rep)
+		}
+		// Days that are not over, and parts of the log.
+		days := queueDays(t, until, mails...)
+		for _, part := range [][2]int{{0, 9}, {2, 9}, {1, 3}, {0, 3}, {2, 5}, {0, 6}} {
+			checkWaiting(t, fmt.Sprintf("days %v, read after %v", part, until), days(part[0], part[1]))
+		}
+	}
+}
+
+// checkWaiting holds that the totals, the providers and the list of the queue have the same number of
+// waiting mail.
+func checkWaiting(t *testing.T, what string, rep *Report) {
+	t.Helper()
+	want := *rep.Totals.Waiting
+	got := map[string]int64{"table": rep.ProviderTable.Total.Waiting, "rows": 0, "providers": 0, "list": int64(len(rep.Pending))}
+	if l := rep.List(SectionPending); l != nil {
+		got["list"] = int64(l.Total)
+	}
+	for _, x := range rep.ProviderTable.Rows {
+		got["rows"] += x.Waiting
+	}
+	for _, x := range rep.Providers {
+		got["providers"] += *x.Waiting
+	}
+	for where, n := range got {
+		if n != want && where != "providers" || n > want {
+			t.Errorf("%s: %d waiting, but %d in %s", what, want, n, where)
 		}
 	}
 }
@@ -508,6 +539,34 @@ func TestByHour(t *testing.T) {
 		hours := byHour(cells)
 		if len(hours) != 2 || hours[0].Delivered != 2 || hours[1].Delivered != 4 || hours[1].Soft != 4 || hours[1].Messages != 8 || failuresOf(&hours[1]) != 4 {
 			t.Errorf("%+v", hours)
+		}
+	}
+}
+
+// TestGuessJudgesNobody holds that a reason that is only a guess makes no provider an incident, and is no
+// main reason of one. A stated reason does and is.
+func TestGuessJudgesNobody(t *testing.T) {
+	for _, guess := range []bounce.Reason{bounce.NoReason, bounce.Connection, bounce.DNSRouting, bounce.Blocklist} {
+		failed := deferrals("odd.example", 60, 2*oneDay+time.Minute, 10*time.Minute, hour, 8*hour, "")
+		for i := range failed {
+			failed[i].guess = guess
+		}
+		rep := queueLog(t, 4*oneDay, sent("fine.example", 3*400, 0, oneDay/400), sent("odd.example", 60, 0, hour/2), failed)(2)
+		var row *ProviderRow
+		for i := range rep.ProviderTable.Rows {
+			if x := &rep.ProviderTable.Rows[i]; x.Provider == "odd.example" {
+				row = x
+			}
+		}
+		want := bounce.Unknown
+		if guess == bounce.NoReason {
+			want = bounce.Connection
+		}
+		if row == nil || row.Reason != want {
+			t.Errorf("guess %q: %+v, want the reason %s", guess, row, want)
+		}
+		if unreached := slices.ContainsFunc(rep.Problems, func(p problem.Problem) bool { return p.Unreached() }); unreached != (guess == bounce.NoReason) {
+			t.Errorf("guess %q: an incident: %v", guess, unreached)
 		}
 	}
 }

@@ -112,8 +112,9 @@ type Incident struct {
 	Tried       int         `json:"tried,omitempty"`
 	Before      int         `json:"before,omitempty"`
 	BeforeTried int         `json:"before_tried,omitempty"`
-	Share       table.Share `json:"share"` // of all messages of the period
-	Lost        int         `json:"lost"`  // messages returned to their senders
+	Share       table.Share `json:"share"`  // of all messages of the period
+	Effect      string      `json:"effect"` // see problem.Problem
+	Lost        int         `json:"lost"`   // messages returned to their senders
 	LostPerDay  float64     `json:"lost_per_day"`
 	Recipients  int         `json:"recipients"`
 	Valid       int         `json:"valid"` // those known to be valid
@@ -136,6 +137,7 @@ type Incident struct {
 	// not delivered.
 	Stuck bool           `json:"stuck,omitempty"`
 	Queue *problem.Queue `json:"queue,omitempty"` // see problem.Problem
+	Sent  *problem.Sent  `json:"sent,omitempty"`  // see problem.Problem
 	// Remains: see problem.Problem.Remains.
 	Remains bool `json:"-"`
 
@@ -336,7 +338,7 @@ func (r *Report) incident(p *problem.Problem) Incident {
 		ID: p.ID, Level: p.Level, Title: p.Title, Short: p.Short, Ours: ours(p), Ongoing: p.Ongoing, Since: p.Began(), Until: p.Until, Ended: p.Ended, EndedAt: p.EndedAt, Earlier: !p.FirstHeard.IsZero(),
 		Refused: p.Messages, Lost: p.Returned, LostPerDay: lostPerDay(p), Recipients: p.Recipients, Valid: p.Valid(),
 		SenderDomains: p.SenderDomains, Providers: p.Providers, ProviderNames: otherNames(p.Providers), Addresses: p.Addresses, Hours: p.Hours, Why: p.Why, Check: p.FirstCheck,
-		Otherwise: p.OtherExplanation, Disproved: p.DisprovedBy, Command: p.Scan, Stuck: p.Unreached(), Queue: p.Queue, Remains: p.Remains(),
+		Otherwise: p.OtherExplanation, Disproved: p.DisprovedBy, Command: p.Scan, Stuck: p.Unreached(), Effect: p.Effect, Queue: p.Queue, Sent: p.Sent, Remains: p.Remains(),
 	}
 	if len(p.Evidence) > 0 {
 		in.Reply = p.Evidence[0].Text
@@ -385,6 +387,15 @@ func otherNames(providers []string) []string {
 // Going reports whether an incident goes on at the end of the period and is not known to
 // have ended since.
 func (in *Incident) Going() bool { return in.Ongoing && in.After != AfterEnded }
+
+// labels are the labels of the figures of an incident, by its effect.
+var labels = map[string]string{
+	problem.EffectRefused: "Refused", problem.EffectDeferred: "Deferred", problem.EffectReturned: "Returned",
+	problem.EffectNotDelivered: "Not delivered", problem.EffectDelayed: "Delayed",
+}
+
+// Label returns the label of an incident's figures.
+func (in *Incident) Label() string { return labels[in.Effect] }
 
 // Figures returns the numbers of refused and tried messages, in words.
 func (in *Incident) Figures() string {

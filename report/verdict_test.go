@@ -164,7 +164,7 @@ func TestProviderTableAddsUp(t *testing.T) {
 		then = append(then, x)
 	}
 	for _, top := range []int{0, 1, 10, 100} {
-		p := providerTable(providers(routes), nil, then, top, nil)
+		p := providerTable(providers(routes), nil, then, top, nil, nil)
 		var sum ProviderRow
 		for i := range p.Rows {
 			sum.add(&p.Rows[i])

@@ -5,6 +5,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"bouncelog/bounce"
@@ -12,148 +13,205 @@ import (
 )
 
 const (
-	waitedAsked = 500     // maximum number of providers for which the mail waiting at the end of a past period is looked up
-	waitedRead  = 200_000 // maximum number of failed attempts read for that, of the period and queueLifetime before it
+	waitedAsked = 500     // maximum number of providers whose waiting mail is looked up, if that of all is too much
+	waitedRead  = 200_000 // maximum number of failed attempts read for that, of queueLifetime
 )
 
-// waiting returns Totals.Waiting. Of a past period it derives the number from the failed attempts of
-// queueLifetime: the mail of a recipient waits from a deferral until it is given up or, as far as
-// deferrals tell, until the recipient takes mail; or until the message leaves the queue in another way.
-func (r *Report) waiting(ctx context.Context, s store.Reader, f store.Filter) (*int64, error) {
-	if len(f.Reasons)+len(f.Outcomes) > 0 {
-		return nil, nil
-	}
+// A wait is a recipient of a message that waited at the end of a past period.
+type wait struct {
+	last   store.Ref // last deferral
+	first  time.Time // first deferral in queueLifetime
+	domain string    // of the recipient
+	relay  string    // of the last deferral
+}
+
+// waitsThen returns the mail of f that waited at the end of a past period, the oldest first, from the
+// failed attempts of queueLifetime: the mail of a recipient waits from a deferral until it is given up
+// or, as far as deferrals tell, until the recipient takes mail; or until the message leaves the queue in
+// another way. known is false if that is too much to read.
+func (r *Report) waitsThen(ctx context.Context, s store.Reader, f store.Filter) (list []wait, known bool, err error) {
 	end := r.End()
-	if !r.Past() {
-		f.Since = time.Time{} // the queue has no start
-		all, err := store.CountAll(ctx, s, f)
-		return &all.Pending, err
-	}
 	f.Since, f.Until = end.Add(-queueLifetime), end
 	f.Outcomes = []bounce.Outcome{bounce.Soft, bounce.Hard}
 	all, err := store.CountAll(ctx, s, f)
 	if err != nil || all.Soft+all.Hard > waitedRead {
-		return nil, err
+		return nil, false, err
 	}
-	waits, ended := map[pair]store.Ref{}, map[pair]bool{}
+	waits, ended := map[pair]wait{}, map[pair]bool{}
 	for x, err := range s.Refusals(ctx, f) { // in the order of time
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		p := pairOf(x)
-		taken := !x.DeliveredAfter.IsZero() && x.DeliveredAfter.Before(end)
-		ended[p] = ended[p] || x.Outcome == bounce.Hard // the last deferral, of the same second, may follow
-		if waits[p] = x.Ref(); ended[p] || taken {
-			delete(waits, p)
+		if x.Outcome == bounce.Hard {
+			ended[p] = true // the last deferral, of the same second, may follow
 		}
+		w, again := waits[p]
+		if !again {
+			w.first = x.Time.UTC()
+		}
+		if taken := !x.DeliveredAfter.IsZero() && x.DeliveredAfter.Before(end); ended[p] || taken {
+			delete(waits, p)
+			continue
+		}
+		w.last, w.domain, w.relay = x.Ref(), x.RecipientDomain, x.RelayHost
+		waits[p] = w
 	}
-	n := int64(len(waits))
-	for refs := range slices.Chunk(slices.Collect(maps.Values(waits)), waitedAtOnce) {
+	list = slices.SortedFunc(maps.Values(waits), func(a, b wait) int {
+		return cmp.Or(a.first.Compare(b.first), cmp.Compare(a.last.Time, b.last.Time), strings.Compare(a.last.Source, b.last.Source), cmp.Compare(a.last.Offset, b.last.Offset), cmp.Compare(a.last.N, b.last.N))
+	})
+	kept := list[:0]
+	for part := range slices.Chunk(list, waitedAtOnce) {
+		refs := make([]store.Ref, len(part))
+		for i := range part {
+			refs[i] = part[i].last
+		}
 		left, err := leftBefore(ctx, s, end, refs)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
-		n -= left
+		for i := range part {
+			if !left[i] {
+				kept = append(kept, part[i])
+			}
+		}
 	}
-	return &n, nil
+	return kept, true, nil
+}
+
+// A queue is the mail that waits at the end of the period, whenever it was deferred first: by
+// recipients of messages.
+type queue struct {
+	known    bool
+	total    int64
+	provider map[string]int64
+	list     []wait // of a past period, the oldest first
+	// pending is the part that was first deferred within a past period.
+	pending map[string]int64
+}
+
+// queue returns the mail of f that waits at the end of the period. A store counts the mail that waits
+// now; see waitsThen for a past period. routes are of the mail of the period.
+func (r *Report) queue(ctx context.Context, s store.Reader, f store.Filter, routes []store.Cell) (*queue, error) {
+	q, u := &queue{known: true, provider: map[string]int64{}}, usualProviders(routes)
+	if !r.Past() {
+		since := f.Since
+		f.Since = time.Time{} // the queue has no start
+		cells, err := routes, error(nil)
+		if !since.IsZero() || r.Filter.partly() || cells == nil {
+			cells, err = s.Count(ctx, f, store.ByDomain, store.ByRelay)
+		}
+		for i := range cells {
+			if n := cells[i].Pending; n > 0 {
+				q.total += n
+				q.provider[u.provider(&cells[i])] += n
+			}
+		}
+		return q, err
+	}
+	var err error
+	if q.list, q.known, err = r.waitsThen(ctx, s, f); err != nil || !q.known {
+		return q, err
+	}
+	q.total, q.pending = int64(len(q.list)), map[string]int64{}
+	for i := range q.list {
+		w := &q.list[i]
+		name := u.provider(&store.Cell{Keys: [store.MaxDimensions]string{w.domain, w.relay}})
+		q.provider[name]++
+		if !w.first.Before(f.Since) { // counted in the period of its first attempt
+			q.pending[name]++
+		}
+	}
+	return q, nil
 }
 
 // waitedAtOnce is the number of attempts whose messages are looked up together.
 const waitedAtOnce = 1000
 
-// leftBefore returns the number of attempts whose message had left the queue at a time: it was
+// leftBefore reports for some attempts whether their message had left the queue at a time: it was
 // removed or discarded, or nothing of it was left.
-func leftBefore(ctx context.Context, s store.Reader, end time.Time, refs []store.Ref) (n int64, err error) {
+func leftBefore(ctx context.Context, s store.Reader, end time.Time, refs []store.Ref) ([]bool, error) {
 	found, err := s.Lookup(ctx, refs...)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	attempts := map[store.MessageKey]int64{}
+	messages := map[store.MessageKey]bool{} // value: it had left
 	for _, a := range found {
 		if a != nil {
-			attempts[messageOf(a)]++
+			messages[messageOf(a)] = false
 		}
 	}
-	ends, err := s.Ends(ctx, slices.Collect(maps.Keys(attempts))...)
+	ends, err := s.Ends(ctx, slices.Collect(maps.Keys(messages))...)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	for _, e := range ends {
 		switch e.Event {
 		case bounce.MessageRemoved, bounce.MessageDiscarded, bounce.MessageCompleted:
 			if k := (store.MessageKey{Host: e.Host, MTA: e.MTA, Instance: e.Instance, QueueID: e.QueueID}); e.Time.Before(end) {
-				n += attempts[k]
-				delete(attempts, k)
+				messages[k] = true
 			}
 		}
 	}
-	return n, nil
+	left := make([]bool, len(refs))
+	for i, a := range found {
+		left[i] = a != nil && messages[messageOf(a)]
+	}
+	return left, nil
 }
 
-// waitedThen returns the groups by provider with Pending as of the end of a past period. A store
-// counts the mail that waits now; mail delivered or given up since is no longer in that count. It
-// looks this up only if it may change a verdict, that is, if most of the mail may have waited.
-func (r *Report) waitedThen(ctx context.Context, s store.Reader, f store.Filter, routes, groups []store.Cell) ([]store.Cell, error) {
-	var ask []*store.Cell
-	groups = slices.Clone(groups)
-	for i := range groups {
-		g := &groups[i]
-		most := g.Soft - g.Recovered + g.Hard
-		if g.Soft-g.Recovered > g.Pending && float64(most) >= markShare*float64(g.Delivered+most) {
-			ask = append(ask, g)
-		}
+// queueTime returns the time of the list of waiting mail: the end of the period, unless its queue is not
+// known.
+func (r *Report) queueTime() time.Time {
+	if r.waits != nil && r.waits.known && !r.Filter.partly() {
+		return r.End()
 	}
-	if !r.Past() || len(ask) == 0 {
+	return r.AsOf
+}
+
+// pendingThen returns the groups by provider with Pending as of the end of a past period. A store
+// counts the mail that waits now; mail delivered or given up since is no longer in that count. If the
+// queue of all is not known, it looks up that of the providers whose verdict may change, those to which
+// most of the mail may have waited.
+func (r *Report) pendingThen(ctx context.Context, s store.Reader, f store.Filter, routes, groups []store.Cell) ([]store.Cell, error) {
+	if !r.Past() {
 		return groups, nil
 	}
-	slices.SortStableFunc(ask, func(a, b *store.Cell) int { return cmp.Compare(b.Soft, a.Soft) })
-	asked := map[string]*store.Cell{}
-	for _, g := range ask[:min(len(ask), waitedAsked)] {
-		asked[g.Keys[0]] = g
-	}
-	u, domains := usualProviders(routes), map[string]bool{}
-	for i := range routes {
-		if asked[u.provider(&routes[i])] != nil {
-			domains[routes[i].Keys[0]] = true
-		}
-	}
-	since := f.Since
-	if !since.IsZero() {
-		f.Since = since.Add(-queueLifetime)
-	}
-	if f.Domain == "" {
-		f.Domains = slices.Sorted(maps.Keys(domains))
-	}
-	f.Outcomes, f.NoHistory = []bounce.Outcome{bounce.Soft, bounce.Hard}, true
-	waiting, older, read := map[pair]*store.Cell{}, map[pair]bool{}, 0
-	for x, err := range s.Refusals(ctx, f) { // in the order of time
-		if err != nil {
-			return nil, err
-		}
-		if read++; read > waitedRead {
-			return groups, nil
-		}
-		p := pairOf(x)
-		switch {
-		case x.Outcome == bounce.Hard:
-			delete(waiting, p)
-			older[p] = true // the last deferral, of the same second, may follow
-		case x.Time.Before(since):
-			older[p] = true
-		case !older[p]: // counted in the period of its first attempt
-			if g := asked[u.provider(&store.Cell{Keys: [store.MaxDimensions]string{x.RecipientDomain, x.RelayHost}})]; g != nil {
-				waiting[p] = g
+	groups = slices.Clone(groups)
+	then := r.waits
+	if !then.known {
+		var ask []*store.Cell
+		for i := range groups {
+			g := &groups[i]
+			if most := g.Soft - g.Recovered + g.Hard; g.Soft-g.Recovered > g.Pending && float64(most) >= markShare*float64(g.Delivered+most) {
+				ask = append(ask, g)
 			}
 		}
+		if len(ask) == 0 {
+			return groups, nil
+		}
+		slices.SortStableFunc(ask, func(a, b *store.Cell) int { return cmp.Compare(b.Soft, a.Soft) })
+		asked, u, domains := map[string]bool{}, usualProviders(routes), map[string]bool{}
+		for _, g := range ask[:min(len(ask), waitedAsked)] {
+			asked[g.Keys[0]] = true
+		}
+		for i := range routes {
+			if asked[u.provider(&routes[i])] {
+				domains[routes[i].Keys[0]] = true
+			}
+		}
+		if f.Domain == "" {
+			f.Domains = slices.Sorted(maps.Keys(domains))
+		}
+		var err error
+		if then, err = r.queue(ctx, s, f, routes); err != nil || !then.known {
+			return groups, err
+		}
 	}
-	then := map[*store.Cell]int64{}
-	for _, g := range waiting {
-		then[g]++
-	}
-	for g, n := range then {
-		if n -= g.Recovered; n > g.Pending {
-			r.handled += n - g.Pending
-			g.Pending = n
+	for i := range groups {
+		if g := &groups[i]; then.pending[g.Keys[0]] > g.Pending {
+			r.handled += then.pending[g.Keys[0]] - g.Pending
+			g.Pending = then.pending[g.Keys[0]]
 		}
 	}
 	return groups, nil

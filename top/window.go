@@ -406,17 +406,24 @@ func countHours(ctx context.Context, r store.Reader, f store.Filter) (map[int64]
 // view fills the table of a view, and returns the number of attempts in it; -1: not known.
 func (a *asker) view(ctx context.Context, r store.Reader, f store.Filter, ans *answer, recent []store.Attempt) (total int64, err error) {
 	c := ans.compared
+	cells := func(f store.Filter, by []store.Dimension) ([]store.Cell, error) {
+		list, err := r.Count(ctx, f, by...)
+		if err == nil && ans.view == viewProviders {
+			return report.Stated(ctx, r, f, list)
+		}
+		return list, err
+	}
 	count := func(by ...store.Dimension) (now []store.Cell, b *both[store.Cell], err error) {
-		if now, err = r.Count(ctx, f, by...); err != nil || c == nil {
+		if now, err = cells(f, by); err != nil || c == nil {
 			return now, nil, err
 		}
 		b = &both[store.Cell]{now: now}
 		if !c.whole {
-			if b.now, err = r.Count(ctx, c.now.filter(f), by...); err != nil {
+			if b.now, err = cells(c.now.filter(f), by); err != nil {
 				return nil, nil, err
 			}
 		}
-		b.then, err = r.Count(ctx, c.then.filter(f), by...)
+		b.then, err = cells(c.then.filter(f), by)
 		return now, b, err
 	}
 	switch ans.view {

@@ -216,7 +216,7 @@ func (v *screen) linkedFacts(rep *report.Report, in *report.Incident, facts []re
 			if n, ok := leadingNumber(in.Ended); ok {
 				note = append(note, to(taken, n))
 			}
-		case "Refused", "Not delivered":
+		case in.Label():
 			value = append(value, to(problem.FigureRefused, in.Refused))
 			if in.Tried != in.Refused {
 				value = append(value, to(problem.FigureTried, in.Tried))

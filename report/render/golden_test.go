@@ -50,7 +50,7 @@ func fullReport(by store.Dimension) *report.Report {
 			NotificationHard: 3, Handoff: 17, Probe: 5, Soft5xx: 2, Previous: &report.Counts{Attempts: 11000, Delivered: 10800, Soft: 100, Hard: 100},
 		},
 		Problems: []problem.Problem{{
-			Level: problem.Confirmed, Summary: "Mail from shop.example is refused at block.example: listed by spamhaus-zen", Title: "block.example refuses shop.example: listed by spamhaus-zen", Reason: bounce.Blocklist, Detail: "spamhaus-zen", Cause: "ip",
+			Level: problem.Confirmed, Summary: "Mail from shop.example is refused at block.example: listed by spamhaus-zen", Title: "block.example refuses shop.example: listed by spamhaus-zen", Effect: problem.EffectRefused, Reason: bounce.Blocklist, Detail: "spamhaus-zen", Cause: "ip",
 			SenderDomains: []string{"shop.example"}, Domains: []string{"block.example"}, Providers: []string{"block.example"}, Since: at(23, 10, 0), Until: at(23, 10, 19),
 			Attempts: 22, Messages: 20, Recipients: 20, ValidRecipients: []string{"bob@block.example"},
 			Evidence:   []problem.Evidence{{Source: "id", Offset: 4711, Time: at(23, 10, 0), Text: "554 5.7.1 Client host [192.0.2.1] blocked using zen.spamhaus.org"}},
@@ -87,7 +87,7 @@ func fullReport(by store.Dimension) *report.Report {
 		Phrases: []report.Phrase{{Text: "1 incident is going on: "}, {Text: "block.example refuses shop.example: listed by spamhaus-zen", Bad: true}, {Text: ", since 10:00, 20 of 22 messages."}},
 		Going:   1, Newest: ptr(at(23, 23, 59)), Age: 25 * 3600,
 		Act: []report.Incident{{
-			Problem: &problemAt, Level: problem.Confirmed, Title: "block.example refuses shop.example: listed by spamhaus-zen", Short: "block.example refuses shop.example", Ours: true, Ongoing: true,
+			Problem: &problemAt, Level: problem.Confirmed, Effect: problem.EffectRefused, Title: "block.example refuses shop.example: listed by spamhaus-zen", Short: "block.example refuses shop.example", Ours: true, Ongoing: true,
 			Since: at(23, 10, 0), Until: at(23, 10, 19), Refused: 20, Tried: 22, Before: 0, BeforeTried: 40, Share: 0.016, Lost: 20, LostPerDay: 20, Recipients: 20, Valid: 1,
 			SenderDomains: []string{"shop.example"}, Providers: []string{"block.example"}, Addresses: []string{"192.0.2.1"},
 			Hours: []problem.Hour{{Time: at(23, 10, 0), Refused: 12}, {Time: at(23, 11, 0), Refused: 10}},
@@ -95,10 +95,10 @@ func fullReport(by store.Dimension) *report.Report {
 			Otherwise: "A receiver whose resolver is refused.", Disproved: "The list not showing the address.", Command: "bouncelog scan shop.example",
 		}},
 		Ended: []report.Incident{{
-			Level: problem.Confirmed, Title: "old.example refuses shop.example: SPF does not pass", Short: "old.example refuses shop.example", Since: at(23, 1, 0), Until: at(23, 3, 0), EndedAt: at(23, 3, 5),
+			Level: problem.Confirmed, Effect: problem.EffectDeferred, Title: "old.example defers shop.example: SPF does not pass", Short: "old.example defers shop.example", Since: at(23, 1, 0), Until: at(23, 3, 0), EndedAt: at(23, 3, 5),
 			Ended: "12 messages taken since", Refused: 9, Tried: 9, Share: 0.001, Recipients: 9, Valid: 9, Command: "bouncelog scan shop.example", Check: "SPF.",
 		}, {
-			Level: problem.Likely, Title: "the account <clerk@office.example> sends a flood of mail", Since: at(23, 1, 0), Until: at(23, 3, 0),
+			Level: problem.Likely, Effect: problem.EffectReturned, Sent: &problem.Sent{Recipients: 1000, Delivered: 580, Returned: 400, Waiting: 20}, Title: "the account <clerk@office.example> sends a flood of mail", Since: at(23, 1, 0), Until: at(23, 3, 0),
 			Ended: "no more of it returned since than usual", Refused: 400, Lost: 400, Recipients: 400, Check: "Whether its password was stolen.", Command: "bouncelog report --by sasl-user --sort hard", Remains: true,
 		}},
 		Background: &report.Background{Messages: 7, Providers: 3, Share: 0.0006, Command: "bouncelog report --section problems"},

@@ -90,11 +90,17 @@ func facts(r *report.Report, in *report.Incident, detail bool) []report.Fact {
 	if in.BeforeTried > 0 {
 		before = fmt.Sprintf("before: %d of %d", in.Before, in.BeforeTried)
 	}
-	label := "Refused"
-	if in.Stuck || in.Problem != nil && r.Problems[*in.Problem].Outage() {
-		label = "Not delivered" // no reply refused it
+	if s := in.Sent; s != nil {
+		least, of := "", " since it began"
+		if s.Least {
+			least = "at least "
+		}
+		if s.Domains {
+			of += ", from all addresses of its sender domains"
+		}
+		add("Sent", "mail to "+least+table.Count(s.Recipients, "recipient")+of, fmt.Sprintf("%d delivered, %d returned, %d waiting", s.Delivered, s.Returned, s.Waiting))
 	}
-	add(label, in.Figures(), before)
+	add(in.Label(), in.Figures(), before)
 	if q := in.Queue; q != nil {
 		list := []string{fmt.Sprintf("%d waiting", q.Waiting)}
 		if q.Waiting > 0 {

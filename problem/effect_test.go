@@ -1,0 +1,113 @@
+package problem_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	gocmp "github.com/google/go-cmp/cmp"
+
+	"bouncelog/bounce"
+	"bouncelog/problem"
+	"bouncelog/store"
+)
+
+// TestEffects holds the words for what happens to the mail: nothing is refused by a 4xx, and mail that
+// was only late was delivered.
+func TestEffects(t *testing.T) {
+	const (
+		from  = "news@shop.example"
+		low   = " 4.7.0 Our system has detected a very low reputation of the sending IP address 203.0.113.26"
+		later = 10 * time.Minute
+	)
+	refused := func(code string, outcome bounce.Outcome) []mail {
+		return refused(12, 12, day, from, "u%d@big.example", "mx.big.example", mail{says: code + low, outcome: outcome})
+	}
+	retried := func(list []mail, after time.Duration) []mail { // all are taken in the end
+		return join(list, with(slices.Clone(list), func(m *mail) {
+			m.at, m.outcome, m.says, m.code, m.local, m.relay = m.at+after, good, "", 250, false, "mx.big.example"
+		}))
+	}
+	filter := mail{says: "connect to 127.0.0.1[127.0.0.1]:10024: Connection refused", local: true, outcome: bounce.Soft}
+	down := spread(30, 15, day, 4*time.Minute, filter)
+	before := spread(60, 15, 0, 4*time.Minute, mail{outcome: good, code: 250, relay: "mx.d%d.example"})
+	for _, test := range []struct {
+		name          string
+		mails         []mail
+		effect, words string
+	}{
+		{"5xx", refused("550", bounce.Hard), problem.EffectRefused, "big.example refuses shop.example: bad reputation"},
+		{"a 5xx greeting, deferred", refused("554", bounce.Soft), problem.EffectRefused, "big.example refuses shop.example: bad reputation"},
+		{"4xx, still queued", refused("421", bounce.Soft), problem.EffectDeferred, "big.example defers shop.example: bad reputation"},
+		{"4xx, taken later", retried(refused("421", bounce.Soft), later), problem.EffectDeferred, "big.example defers shop.example: bad reputation"},
+		{"4xx, one returned", join(refused("421", bounce.Soft), refused("450", bounce.Hard)[:1]), problem.EffectRefused, "big.example refuses shop.example: bad reputation"},
+		{"4xx, returned days later", join(refused("421", bounce.Soft), with(refused("421", bounce.Hard), func(m *mail) { m.at += 40 * time.Hour })), problem.EffectDeferred, "big.example defers shop.example: bad reputation"},
+		{"a filter that is down", join(before, down), problem.EffectNotDelivered, "Nothing goes out"},
+		{"a filter that was down", join(before, retried(down, 3*time.Hour)), problem.EffectDelayed, "fails at the next hop"},
+		{"a filter that was down, one message lost", join(before, retried(down[1:], 3*time.Hour), down[:1]), problem.EffectNotDelivered, "fails at the next hop"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			found := problemsOf(t, test.mails)
+			if len(found) != 1 || found[0].Effect != test.effect || !strings.Contains(found[0].Title, test.words) {
+				t.Fatalf("%+v, want %s: %s", found, test.effect, test.words)
+			}
+			if want := test.effect == problem.EffectDeferred; strings.Contains(found[0].Summary, "is deferred") != want {
+				t.Errorf("%s: %s", test.effect, found[0].Summary)
+			}
+		})
+	}
+}
+
+// TestFloodSent holds that a flood says what became of the account's mail, each recipient of a message
+// once, however often it was tried.
+func TestFloodSent(t *testing.T) {
+	const unknown = "550 5.1.1 User unknown"
+	clerk := mail{from: "clerk@office.example", login: "clerk@office.example"}
+	usual := func() (all []mail) {
+		for d := range 7 {
+			all = append(all, batch(20, d, 10, unknown, clerk)...)
+		}
+		return all
+	}()
+	// Of 600 messages 200 are returned, and 60 of the others are deferred at first, each twice; 25 are
+	// still queued, 35 are delivered an hour later.
+	flood := batch(600, 7, 3, unknown, clerk)
+	var tried []mail
+	for i, m := range flood {
+		if i%3 == 1 && i < 3*60 {
+			late := m
+			late.outcome, late.says = bounce.Soft, "451 4.7.1 Try again later"
+			tried = append(tried, late)
+			late.at += 20 * time.Minute
+			tried = append(tried, late)
+			if m.at += time.Hour; i >= 3*35 {
+				continue
+			}
+		}
+		tried = append(tried, m)
+	}
+	forged := with(slices.Clone(tried), func(m *mail) { m.from = "x@forged" + m.to[len("user"):len("user")+1] + ".example" })
+	for _, test := range []struct {
+		name  string
+		mails []mail
+		want  problem.Sent
+	}{
+		{"its own address", tried, problem.Sent{Recipients: 600, Delivered: 375, Returned: 200, Waiting: 25}},
+		{"forged addresses", forged, problem.Sent{Recipients: 600, Delivered: 375, Returned: 200, Waiting: 25, Domains: true}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			for _, f := range []store.Filter{{}, {Since: begin.Add(7*day - 8*time.Hour)}} {
+				var got []problem.Sent
+				for _, p := range problemsIn(t, logOf(t, join(usual, test.mails)), f) {
+					if p.Cause == "flood" {
+						got = append(got, *p.Sent)
+					}
+				}
+				if diff := gocmp.Diff([]problem.Sent{test.want}, got); diff != "" {
+					t.Errorf("-want +got:\n%s", diff)
+				}
+			}
+		})
+	}
+}
