@@ -410,11 +410,35 @@ func (j *Judge) judge(s *scratch, template string, a about) bounce.Verdict {
 			v = verdict(&j.rules[b])
 		}
 	}
-	if a.facts&factNamesSender != 0 && v.Reason.NoMailbox() {
+	switch {
+	case a.facts&factNamesSender != 0 && v.Reason.NoMailbox():
 		v = verdict(&senderUnknown)
+	case v.Scope == bounce.ScopeRecipient && a.facts&factLocal == 0 && !(best >= 0 && j.compiled[best].user):
+		if r := beforeRecipient(a.stage, v.Reason); r != nil {
+			v = verdict(r)
+		}
 	}
 	ownSide(&v, a.facts)
 	return v
+}
+
+// beforeRecipient returns the rule for a reply that seems to be about the recipient, but came before
+// RCPT TO named one (RFC 5321 section 3.3): the words "user unknown" or "account disabled" after
+// MAIL FROM are about the sender, after AUTH about the login; a domain that does not exist is at
+// first the client's. It returns nil if RCPT TO was sent, or if the stage is not known.
+func beforeRecipient(s bounce.Stage, r bounce.Reason) *Rule {
+	switch s {
+	case bounce.StageConnect, bounce.StageHelo, bounce.StageTLS:
+		if r == bounce.DomainInvalid {
+			return &clientDomain
+		}
+		return &noRecipientYet
+	case bounce.StageAuth:
+		return &loginAtAuth
+	case bounce.StageMail:
+		return &senderAtMail
+	}
+	return nil
 }
 
 // weakReasons are reasons behind which a mechanism without a result may be the cause.
@@ -472,7 +496,12 @@ func (j *Judge) detail(q *query, reason bounce.Reason) (detail string) {
 var (
 	statusExpired = Rule{ID: "status-expired", Reason: bounce.Expired, Scope: bounce.ScopeRemote, Tier: TierText}
 	senderUnknown = Rule{ID: "sender-named", Reason: bounce.SenderRejected, Detail: "callout", Scope: bounce.ScopeSender, Tier: TierGeneral}
-	noRule        = Rule{ID: "none", Reason: bounce.Unknown, Tier: TierCode}
+	// See beforeRecipient.
+	noRecipientYet = Rule{ID: "no-recipient-yet", Reason: bounce.Unknown, Tier: TierCode}
+	clientDomain   = Rule{ID: "client-domain", Reason: bounce.RDNSHelo, Scope: bounce.ScopeSender, Tier: TierGeneral}
+	loginAtAuth    = Rule{ID: "login-at-auth", Reason: bounce.RelayDenied, Scope: bounce.ScopeSender, Tier: TierGeneral}
+	senderAtMail   = Rule{ID: "sender-at-mail", Reason: bounce.SenderRejected, Scope: bounce.ScopeSender, Tier: TierText}
+	noRule         = Rule{ID: "none", Reason: bounce.Unknown, Tier: TierCode}
 )
 
 func verdict(r *Rule) bounce.Verdict {
