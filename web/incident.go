@@ -131,7 +131,7 @@ func (v *screen) incident(ctx context.Context, r store.Reader, rep *report.Repor
 	v.Phrases = []report.Phrase{{Text: in.Title, Bad: in.Going() && !in.IsBackground()}}
 	c := v.card(rep, in, 0)
 	v.Incidents = []report.Incident{*in}
-	c.URL, c.More = "", nil // the page itself shows them
+	c.URL, c.More, c.Evidence = "", nil, nil // the page itself shows them
 	v.Cards = append(v.Cards, c)
 	v.More = in.Command
 	for _, x := range []struct{ title, text string }{{"Why", in.Why}, {"Other explanation", in.Otherwise}, {"What would disprove it", in.Disproved}} {
@@ -217,7 +217,7 @@ func (v *screen) incident(ctx context.Context, r store.Reader, rep *report.Repor
 	if len(who.Links) > 12 {
 		who.Links = who.Links[:12]
 	}
-	if len(in.Addresses) > 0 {
+	if len(in.Addresses) > 0 && v.form == formJSON { // the card of the page has them
 		who.Lines = append(who.Lines, "Our addresses, as the replies name them: "+strings.Join(in.Addresses, ", "))
 	}
 	v.Parts = append(v.Parts, who)

@@ -102,7 +102,7 @@ func (v *screen) card(rep *report.Report, in *report.Incident, number int) incid
 	if in.Problem != nil {
 		for i, e := range rep.Problems[*in.Problem].Evidence {
 			if i < 3 {
-				c.Evidence = append(c.Evidence, anchor{v.time(e.Time).String(), v.attemptURL(store.Ref{Time: e.Time.Unix(), Source: e.Source, Offset: e.Offset})})
+				c.Evidence = append(c.Evidence, anchor{rep.Clock(e.Time), v.attemptURL(store.Ref{Time: e.Time.Unix(), Source: e.Source, Offset: e.Offset})})
 			}
 		}
 	}
@@ -248,7 +248,8 @@ func (v *screen) changeList(rep *report.Report) *list {
 		{Name: "change"}, {Name: "of", Minor: true}, {Name: "which", Flex: true}, {Name: "recipients", Number: true}, {Name: "before", Number: true}, {Name: "main reason"}, {Name: "failed attempts", Number: true},
 	}}
 	if f := &v.sel.filter; rep.NoPrevious && (f.Since.IsZero() || f.Until.IsZero()) {
-		l.Empty = "A period without a start or an end is not compared. Yesterday is compared with the day before."
+		l.Empty = "A period that goes on, or has no start, is not compared."
+		l.More = &anchor{"yesterday", v.url("", "day", "yesterday")}
 	} else if rep.NoPrevious {
 		l.Empty = "Nothing is known of the period before."
 	}

@@ -837,8 +837,8 @@ func TestReasonBreaks(t *testing.T) {
 func TestNotCompared(t *testing.T) {
 	s := dashboard(t, database(t, sample()), nil)
 	for query, want := range map[string]string{
-		"since=24h":      "A period without a start or an end is not compared.",
-		"since=all":      "A period without a start or an end is not compared.",
+		"since=24h":      "A period that goes on, or has no start, is not compared.",
+		"since=all":      "A period that goes on, or has no start, is not compared.",
 		"day=2026-11-23": "Nothing is known of the period before.",
 	} {
 		if body := text(t, ask(s, "GET", "/?"+query)); !strings.Contains(body, want) {

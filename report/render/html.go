@@ -69,7 +69,8 @@ func held(cell any) (list []piece) {
 const longWord = 15
 
 // breaks splits a text where a line may break in addition to blanks: in a long word, after the @ of
-// an address and before the dots of a host name, except the last dot.
+// an address, before a bracket, and before the dots of a host name, except the last of several. It
+// does not break within numbers.
 func breaks(cell any) (list []string) {
 	s := cellText(cell)
 	done, word := 0, 0
@@ -79,8 +80,11 @@ func breaks(cell any) (list []string) {
 			end = word + n
 		}
 		local, last := strings.LastIndexByte(s[word:end], '@'), strings.LastIndexByte(s[word:end], '.')
+		if local < 0 && last < end-word-1 && strings.Count(s[word:end], ".") == 1 && !strings.Contains(s[word:end], "/") {
+			last = end - word // a name of two labels, not the path of a file
+		}
 		for i := word + 1; i < end && end-word > longWord; i++ {
-			if s[i-1] == '@' || s[i] == '.' && word+local < i && i < word+last {
+			if s[i-1] == '@' || s[i] == '[' || s[i] == '.' && word+local < i && i < word+last && (!isDigit(s[i-1]) || !isDigit(s[i+1])) {
 				list = append(list, s[done:i])
 				done = i
 			}
@@ -89,6 +93,8 @@ func breaks(cell any) (list []string) {
 	}
 	return append(list, s[done:])
 }
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
 // A reply is untrusted text. An address in it becomes a link only if nothing is hidden: https, a
 // plain host of ASCII letters without user or port, and the whole address as the link's text.
@@ -157,9 +163,11 @@ type card struct {
 	ID, Class, Shape, State string
 	Number                  int // number of its mark in the trend; 0: none
 	Title                   string
-	Facts, More             []report.Fact
+	Facts, Lines, More      []report.Fact // figures; facts in words; explanations
 	Strip                   *strip
-	Reply, Check, Command   string
+	Reply                   string
+	Acts, Check             string // who acts, and what to check first
+	Command, ListSenders    string // commands
 	Pages                   []link
 }
 
@@ -333,6 +341,14 @@ func newCard(r *report.Report, in *report.Incident, number int) card {
 	for _, f := range facts(r, in, true) {
 		switch f.Label {
 		case "Sample reply", "Check first", "Run":
+		case "Who acts":
+			if in.Going() || in.Remains {
+				c.Acts = cellText(f.Value)
+			}
+		case "List senders":
+			c.ListSenders = table.Text(f.Value)
+		case "Senders", "Our addresses", "Warning":
+			c.Lines = append(c.Lines, f)
 		case "Why", "Or else", "Disproved by":
 			c.More = append(c.More, f)
 		default:

@@ -155,6 +155,10 @@ func TestBreaks(t *testing.T) {
 		{"clara.rossi172@post.example", []string{"clara.rossi172@", "post.example"}},
 		{"to <clara.rossi172@mx.post.example> at mx.example", []string{"to <clara.rossi172@", "mx", ".post.example> at mx.example"}},
 		{"in1.mail.provider.example", []string{"in1", ".mail", ".provider.example"}},
+		{"techhill205.example", []string{"techhill205", ".example"}},
+		{"/var/log/mail.log", []string{"/var/log/mail.log"}},
+		{"a misconfiguration.", []string{"a misconfiguration."}},
+		{"mx.post.example[192.0.2.9]:25", []string{"mx", ".post", ".example", "[192.0.2.9]:25"}},
 		{"x  " + strings.Repeat("y", 30) + "@", []string{"x  " + strings.Repeat("y", 30) + "@"}},
 		{"." + strings.Repeat("\u00e9", 12) + ".@.a", []string{"." + strings.Repeat("\u00e9", 12) + ".@", ".a"}},
 	} {
