@@ -62,6 +62,7 @@ var lacking = map[string]func(*store.Attempt) bool{
 	"domain": func(a *store.Attempt) bool { return a.RecipientDomain == "" },
 	"relay":  func(a *store.Attempt) bool { return a.RelayHost == "" },
 	"sender": func(a *store.Attempt) bool { return a.SenderDomain == "" },
+	"host":   func(a *store.Attempt) bool { return a.Host == "" },
 }
 
 // likeTemplate returns a pattern for SQL's LIKE that matches the responses of a template.
@@ -121,7 +122,7 @@ func (v *screen) attempts(ctx context.Context, r store.Reader, req *http.Request
 	also("provider", "provider", nil)
 	also("reply", "reply", func(a *store.Attempt, word string) bool { return replyID(bounce.TemplateOf(&a.Delivery).Text) == word })
 	also("sender", "sender", func(a *store.Attempt, word string) bool { return a.SenderKnown && a.Sender == word })
-	also("login", "login", func(a *store.Attempt, word string) bool { return a.SASLUser == word })
+	also("login", "login", nil)
 	also("client", "client", func(a *store.Attempt, word string) bool { return a.ClientIP == word })
 	also("recipient", "recipient", nil)
 	also("relay-host", "relay host", func(a *store.Attempt, word string) bool { return ascii.Lower(a.RelayHost) == ascii.Lower(word) })
@@ -158,6 +159,12 @@ func (v *screen) attempts(ctx context.Context, r store.Reader, req *http.Request
 		f.Recipients = []string{word}
 		conditions = append(conditions, "recipient = "+sqlText(word)+" COLLATE NOCASE")
 	}
+	if word := q.Get("sender"); word != "" {
+		f.Senders = []string{word} // in any case of letters
+	}
+	if word := q.Get("login"); word != "" {
+		f.Logins = []string{word}
+	}
 	if word := q.Get("relay-host"); word != "" {
 		f.Relay = word // and the hosts below it
 		conditions = append(conditions, "relay_host = "+sqlText(word)+" COLLATE NOCASE")
@@ -176,7 +183,7 @@ func (v *screen) attempts(ctx context.Context, r store.Reader, req *http.Request
 			conditions = append(conditions, x.column+" = "+sqlText(word))
 		}
 	}
-	if column := map[string]string{"domain": "recipient_domain", "relay": "relay_host", "sender": "sender_domain"}[q.Get("none")]; column != "" {
+	if column := map[string]string{"domain": "recipient_domain", "relay": "relay_host", "sender": "sender_domain", "host": "host"}[q.Get("none")]; column != "" {
 		conditions = append(conditions, "coalesce("+column+", '') = ''")
 	}
 	if q.Get("end") == recovered {

@@ -42,7 +42,10 @@ func (v *screen) hostList(ctx context.Context, r store.Reader, rep *report.Repor
 		if t == nil {
 			t = new(store.Tally)
 		}
-		x := v.groupRow(firstWord(name, "not named"), v.url("", "host", name), t, "host", name)
+		x := v.groupRow(name, v.url("", "host", name), t, "host", name)
+		if name == "" {
+			x = v.groupRow("not named", "", t, "none", "host")
+		}
 		late := make([]cell, 3)
 		if h := known[name]; h != nil && h.Newest != nil {
 			late[0].Value, late[1].Value, late[2].Value = v.time(*h.Newest), when.Span(max(v.sel.now.Sub(*h.Newest), 0).Truncate(time.Second)), "logs"

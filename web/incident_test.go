@@ -53,7 +53,7 @@ func TestUnreachedPage(t *testing.T) {
 		t.Errorf("%d attempts of the day behind %s", rows, link)
 	}
 	for _, period := range []string{"day=2026-11-23", "since=all"} {
-		followNumbers(t, s, "/incidents?"+period)
+		followNumbers(t, s, 300, "/incidents?"+period)
 	}
 }
 
@@ -76,7 +76,7 @@ func TestOutageNumbers(t *testing.T) {
 		t.Fatalf("no outage: %.2000s", list)
 	}
 	for _, period := range []string{"", "?since=2026-11-23+05:00"} {
-		if n := followNumbers(t, s, "/incidents"+period); n["incidents"] == 0 || n["incidents/"] == 0 {
+		if n := followNumbers(t, s, 300, "/incidents"+period); n["incidents"] == 0 || n["incidents/"] == 0 {
 			t.Errorf("%s: %v", period, n)
 		}
 	}

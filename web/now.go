@@ -287,10 +287,7 @@ const queuedAtMost = 20_000
 
 // waitsFor returns the provider that a queued recipient waits for.
 func waitsFor(q *store.Queued, routes *report.Routes) string {
-	if q.RelayHost == "" && q.RecipientDomain == "" {
-		return q.Agent
-	}
-	return routes.Provider(q.RecipientDomain, q.RelayHost)
+	return firstWord(routes.Provider(q.RecipientDomain, q.RelayHost), q.Agent)
 }
 
 func since(q *store.Queued) time.Time {

@@ -17,6 +17,9 @@ import (
 // command line.
 var selectKeys = []string{"since", "until", "day", "domain", "sender-domain", "relay", "host", "mta", "outcome", "reason"}
 
+// selectNames are those that hold a name as the log has it, which may begin with a blank.
+var selectNames = []string{"domain", "sender-domain", "relay", "host"}
+
 // A selection is the set of attempts of a page, in words and as a filter.
 type selection struct {
 	words  url.Values // values of the given selectKeys
@@ -33,7 +36,10 @@ func (s *Server) selection(q url.Values) (*selection, error) {
 	sel := &selection{words: url.Values{}, now: s.o.Now().In(s.o.Location)}
 	for _, key := range selectKeys {
 		for _, word := range q[key] {
-			if word = strings.TrimSpace(word); word != "" && len(sel.words[key]) < 20 {
+			if !slices.Contains(selectNames, key) {
+				word = strings.TrimSpace(word)
+			}
+			if word != "" && len(sel.words[key]) < 20 {
 				sel.words.Add(key, word)
 			}
 		}

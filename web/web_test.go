@@ -18,9 +18,11 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"bouncelog/bounce"
 	"bouncelog/ingest"
+	"bouncelog/internal/hostile"
 	"bouncelog/judge"
 	"bouncelog/parser"
 	"bouncelog/store"
@@ -181,6 +183,12 @@ func corners() string {
 	message(112, "5B1B2C0102", "a@shop.example")
 	line(112, "smtp[1]: 5B1B2C0102: to=<u1@big.example>, relay=127.0.0.1[127.0.0.1]:10024, delay=1, delays=0/0/0/1, dsn=2.0.0, status=sent (250 2.0.0 from MTA(smtp:[127.0.0.1]:10025): 250 2.0.0 Ok: queued as 5B1B2C0103)")
 	line(113, "smtp[1]: 5B1B2C0104: to=<u2@big.example>, relay=mx1.bigmail.example[192.0.2.1]:25, delay=1, delays=0/0/0/1, dsn=2.1.5, status=deliverable (250 2.1.5 Ok)")
+	for i, login := range []string{", sasl_method=PLAIN, sasl_username=anna@news.example", ""} {
+		id := fmt.Sprintf("5B1B2C06%02X", i)
+		line(115, "smtpd[1]: %s: client=client.example[198.51.100.7]%s", id, login)
+		message(115, id, "Anna@news.example")
+		line(115, "smtp[1]: %s: to=<late@slow.example>, relay=mx.slow.example[192.0.2.2]:25, delay=1, delays=0/0/0/1, dsn=4.2.0, status=deferred (host mx.slow.example[192.0.2.2] said: 450 4.2.0 Greylisted (in reply to RCPT TO command))", id)
+	}
 	for i, host := range []string{"mx0.slow.example", "alt.mx0.slow.example"} { // the second is below the first
 		id := fmt.Sprintf("5B1B2C04%02X", i)
 		message(120, id, "b@news.example")
@@ -302,8 +310,8 @@ func TestKeptInLinks(t *testing.T) {
 // bare has the numbers without rows, by table and column, and the words by which the page says what
 // they count; "": the name of the column does.
 var bare = map[string]string{
-	"share": "", "senders.share of hard": "", "changes.before": "", "providers.before": "",
-	"figure.lines": "", "figure.delivery": "", "figure.queue": "", "logs.lines": "", "logs.attempts": "", // of a log
+	"share": "", "senders.share of hard": "", "logins.share of hard": "", "clients.share of hard": "", "changes.before": "", "providers.before": "",
+	"figure.lines": "", "figure.delivery": "", "figure.queue": "", "figure.not about deliveries": "", "figure.not understood": "", "figure.blank": "", "logs.lines": "", "logs.attempts": "", "not_understood.byte": "", "programs.lines": "", // of a log
 	"changes.recipients": "each once, however often",
 	"incidents.tried":    "counted and not listed", "ended.tried": "counted and not listed",
 	"course.tried": "counted and not listed", "course.refused": "counted and not listed",
@@ -313,7 +321,7 @@ var bare = map[string]string{
 // an incident, and equals the length of the list there. A number that leads nowhere is 0, or one of
 // bare.
 func TestNumbers(t *testing.T) {
-	counted := followNumbers(t, dashboard(t, database(t, sample()+corners()), nil), "/", "/incidents", "/providers", "/domains", "/queue", "/replies", "/senders", "/suppress", "/tls", "/log", "/?since=1h")
+	counted := followNumbers(t, dashboard(t, database(t, sample()+corners()), nil), 300, "/", "/incidents", "/providers", "/domains", "/queue", "/replies", "/senders", "/suppress", "/tls", "/log", "/?since=1h")
 	for _, kind := range []string{"", "incidents", "incidents/", "providers", "providers/", "domains", "domains/", "queue", "replies", "senders", "suppress", "tls"} {
 		if counted[kind] == 0 {
 			t.Errorf("no number of %q leads to its rows", kind)
@@ -321,11 +329,28 @@ func TestNumbers(t *testing.T) {
 	}
 }
 
-// followNumbers follows the numbers of the pages that the given ones lead to. It returns how many led
+// TestNumbersHostile does the same for a log of hostile texts.
+func TestNumbersHostile(t *testing.T) {
+	var b strings.Builder
+	for i, s := range hostile.Texts {
+		if utf8.ValidString(s) {
+			b.WriteString(hostile.Lines(i, s))
+		}
+	}
+	counted := followNumbers(t, dashboard(t, database(t, b.String()), nil), 40, "/incidents", "/providers", "/domains", "/queue", "/replies", "/senders", "/suppress", "/log")
+	for _, kind := range []string{"domains", "queue", "replies", "senders", "suppress"} {
+		if counted[kind] == 0 {
+			t.Errorf("no number of %q leads to its rows", kind)
+		}
+	}
+}
+
+// followNumbers follows the numbers of the pages that the given ones lead to, at most so many. It returns how many led
 // to rows, by the kind of the page.
-func followNumbers(t *testing.T, s http.Handler, from ...string) map[string]int {
+func followNumbers(t *testing.T, s http.Handler, most int, from ...string) map[string]int {
 	t.Helper()
 	table := regexp.MustCompile(`(?s)<section class="list" id="([^"]*)">.*?</section>`)
+	rest := regexp.MustCompile(`<tr role="row" class="rest">.*?</tr>`) // several places in one row: no page has them
 	cell := regexp.MustCompile(`<td role="cell" class="n[^"]*" data-label="([^"]*)">(.*?)</td>`)
 	figure := regexp.MustCompile(`<dt>([^<]*)</dt><dd><span class="n">(.*?)</span>`)
 	facts := regexp.MustCompile(`(?s)<dl class="facts">.*?</dl>`)
@@ -355,7 +380,7 @@ func followNumbers(t *testing.T, s http.Handler, from ...string) map[string]int 
 		}
 		counted[kind]++
 	}
-	crawl(t, s, 300, from, func(page, body string) {
+	crawl(t, s, most, from, func(page, body string) {
 		one := func(where, text string) {
 			text = drawn.ReplaceAllString(text, "")
 			if m := link.FindStringSubmatch(text); m != nil {
@@ -365,6 +390,7 @@ func followNumbers(t *testing.T, s http.Handler, from ...string) map[string]int 
 			}
 		}
 		for _, m := range table.FindAllStringSubmatch(body, -1) {
+			m[0] = rest.ReplaceAllString(m[0], "")
 			for _, c := range cell.FindAllStringSubmatch(m[0], -1) {
 				where := m[1] + "." + c[1]
 				if c[1] == "share" {
