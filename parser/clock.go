@@ -263,6 +263,8 @@ func (c *clock) again(line []byte) (rest []byte, ok bool) {
 		for i := n; i < first+9; i++ {
 			nsec *= 10
 		}
+	} else if c.beside.known && c.beside.sec == c.sec+later {
+		nsec = c.beside.nsec
 	}
 	if z := len(c.zone); z > 0 {
 		if len(line) < n+z || !bytes.Equal(line[n:n+z], c.zone) {

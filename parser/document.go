@@ -47,7 +47,7 @@ func Lines(log iter.Seq2[int64, []byte]) iter.Seq2[int64, []byte] {
 
 // mayHoldEntries is a cheap test whether entries may split a line.
 func mayHoldEntries(line []byte) bool {
-	return len(line) > 1 && (line[0] == '[' || line[0] == '{' && holdsList(line))
+	return len(line) > 1 && (line[0] == '[' && holdsEntries(line) || line[0] == '{' && holdsList(line))
 }
 
 // holdsList is a cheap test for a list that is the value of a member.
@@ -79,7 +79,7 @@ func entries(line []byte) iter.Seq2[int, []byte] {
 			list = line[at : at+valueSize(line[at:])]
 		}
 	}
-	isList := len(list) >= 2 && list[0] == '[' && (holdsContainers(list) || list[1] == '"') && (list[len(list)-1] == ']' || len(list) >= cutDocument)
+	isList := len(list) >= 2 && list[0] == '[' && holdsEntries(list) && (list[len(list)-1] == ']' || len(list) >= cutDocument)
 	return func(yield func(int, []byte) bool) {
 		if !isList {
 			document(line, 0, 0, yield)
@@ -178,6 +178,9 @@ func listOfEntries(b []byte) (start, end int) {
 	}
 	return -1, 0
 }
+
+// holdsEntries reports whether the first element of a list is an object, a list or a string.
+func holdsEntries(list []byte) bool { return list[1] == '"' || holdsContainers(list) }
 
 // holdsContainers reports whether the first element of a list is an object or a list.
 func holdsContainers(list []byte) bool {

@@ -31,7 +31,9 @@ type header struct {
 	message []byte
 
 	id, rest  []byte // Exim's message id and the text after it, if the message begins with an id
-	plain     bool   // the line begins with the stamp
+	tail      int    // length of the line from the stamp on
+	fields    bool   // the header is one of RFC 5424
+	plain     bool   // the lines of a log have the stamp at this place: see clock.again
 	container []byte // the prefix before the stamp, in the format of docker compose
 
 	farForm  stampForm // of a stamp with a zone that precedes the stamp
@@ -88,14 +90,13 @@ func splitHeader(line []byte, h *header) {
 			rest = rest[i:]
 			continue
 		}
-		h.plain = h.form == stampNone && len(rest) == len(line)
+		h.tail = len(rest)
 		if h.form != stampNone && zoned(h.form, h.stamp) {
 			h.farForm, h.farStamp = h.form, h.stamp
 		}
 		h.form, h.stamp = form, rest[:n]
 		rest = bytes.TrimLeft(rest[n:], " \t")
 		if i := criPrefix(rest); i > 0 {
-			h.plain = false
 			rest = rest[i:]
 			continue
 		}
@@ -306,7 +307,28 @@ func (h *header) exim(rest []byte) bool {
 
 // rfc5424 reads a syslog message (RFC 5424 section 6) from the field after the version.
 func (h *header) rfc5424(rest []byte) bool {
-	var field [5][]byte // TIMESTAMP HOSTNAME APP-NAME PROCID MSGID
+	i := bytes.IndexByte(rest, ' ')
+	if i <= 0 {
+		return false
+	}
+	form, n := stampNone, 0
+	if string(rest[:i]) != "-" {
+		if form, n = scanStamp(rest[:i]); n != i || form != stampISO {
+			return false
+		}
+	}
+	if !h.afterStamp(rest[i+1:]) {
+		return false
+	}
+	if n > 0 {
+		h.form, h.stamp, h.tail, h.fields = form, rest[:n], len(rest), true
+	}
+	return true
+}
+
+// afterStamp reads the fields of RFC 5424 that follow the stamp.
+func (h *header) afterStamp(rest []byte) bool {
+	var field [4][]byte // HOSTNAME APP-NAME PROCID MSGID
 	for i := range field {
 		j := bytes.IndexByte(rest, ' ')
 		if j <= 0 {
@@ -315,12 +337,6 @@ func (h *header) rfc5424(rest []byte) bool {
 		field[i], rest = rest[:j], rest[j+1:]
 		if string(field[i]) == "-" {
 			field[i] = nil
-		}
-	}
-	if field[0] != nil {
-		form, n := scanStamp(field[0])
-		if n != len(field[0]) || form != stampISO {
-			return false
 		}
 	}
 	// Structured data: "-" or [id name="value" …]…; quotes and brackets in values are escaped
@@ -346,10 +362,7 @@ func (h *header) rfc5424(rest []byte) bool {
 			rest = rest[end+1:]
 		}
 	}
-	if field[0] != nil {
-		h.form, h.stamp = stampISO, field[0]
-	}
-	h.host, h.program, h.pid = field[1], field[2], field[3]
+	h.id, h.host, h.program, h.pid = nil, field[0], field[1], field[2]
 	rest = bytes.TrimPrefix(rest, []byte(" "))
 	h.message = bytes.TrimPrefix(rest, []byte("\xef\xbb\xbf"))
 	return true

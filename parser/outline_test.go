@@ -44,17 +44,17 @@ var objects = [][2]string{
 	},
 }
 
-// sameWithout parses lines by a parser with outlines and by one that forgets them after each line.
-func sameWithout(t *testing.T, lines ...[]byte) {
+// sameWithout parses lines by a parser and by one that forgets something after each line.
+func sameWithout(t *testing.T, forget func(*Parser), lines ...[]byte) {
 	t.Helper()
-	o := Options{Location: time.UTC, Modified: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), Now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), Source: "s"}
+	o := Options{Location: time.FixedZone("CET", 3600), Modified: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), Now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), Source: "s"}
 	p, without := New(nil, o), New(nil, o)
 	var r, want Result
 	for i, line := range lines {
 		kind := p.Parse(bytes.Clone(line), int64(i), &r)
 		wantKind := without.Parse(bytes.Clone(line), int64(i), &want)
 		for q := without; q != nil; q = q.within {
-			q.outline = outline{}
+			forget(q)
 		}
 		if kind != wantKind {
 			t.Fatalf("%d: %q: got %v, want %v", i, line, kind, wantKind)
@@ -64,6 +64,8 @@ func sameWithout(t *testing.T, lines ...[]byte) {
 		}
 	}
 }
+
+func forgetOutline(p *Parser) { p.outline = outline{} }
 
 // raised adds n to each digit.
 func raised(line []byte, n byte) []byte {
@@ -79,7 +81,7 @@ func raised(line []byte, n byte) []byte {
 func TestOutline(t *testing.T) {
 	for _, pair := range objects {
 		a, b := []byte(pair[0]), []byte(pair[1])
-		sameWithout(t, a, a, b, a, raised(a, 1), b, b, raised(b, 3), a)
+		sameWithout(t, forgetOutline, a, a, b, a, raised(a, 1), b, b, raised(b, 3), a)
 		p := New(nil, Options{Location: time.UTC, Year: 2026})
 		var o object
 		p.outline.read(&o, a, p)
@@ -117,6 +119,6 @@ func FuzzOutline(f *testing.F) {
 		f.Add([]byte(pair[0]), []byte(pair[1]), byte(1))
 	}
 	f.Fuzz(func(t *testing.T, a, b []byte, n byte) {
-		sameWithout(t, a, raised(a, n), b, raised(b, n), a, b, a, raised(b, 2*n))
+		sameWithout(t, forgetOutline, a, raised(a, n), b, raised(b, n), a, b, a, raised(b, 2*n))
 	})
 }

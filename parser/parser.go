@@ -12,7 +12,8 @@
 //	 |  parse        in a wrapped log: tries the wrapping of the previous line (wrapper.go)
 //	 v
 //	header.go        stamp, host, program, message; clock.go converts the stamp to a time
-//	 |               (fastHeader if only the second differs from the previous line)
+//	 |               (fastHeader if only the second differs from the previous line; lead.go: the
+//	 |               text before the stamp is that of the previous line)
 //	 v
 //	message          by program:
 //	 +- postfix.go   "QUEUEID: to=<…>, … status=… (…)": an Attempt;
@@ -295,7 +296,7 @@ type Parser struct {
 	depth              int
 	how                wrapping
 	consumed           bool // the line is one object, like the previous one
-	prefix             []byte
+	lead               lead
 	over               time.Time // instead of the line's own time, if not zero
 	outerHost          []byte
 	outerPID           []byte
@@ -572,6 +573,12 @@ func (p *Parser) parse(line []byte, r *Result, offset int64) Kind {
 			p.foreign = false
 			return unparsedDelivery(line)
 		}
+		if h.form != stampNone {
+			h.plain = p.lead.learn(p.line[:len(p.line)-h.tail], p)
+			if p.lead.fields = h.fields; p.how == behindLead {
+				p.how = unwrapped
+			}
+		}
 		impossible = !p.readTime(h)
 		r.Doubted = p.clock.doubted
 		prog = p.names(h)
@@ -579,6 +586,8 @@ func (p *Parser) parse(line []byte, r *Result, offset int64) Kind {
 	r.Time = p.clock.now
 	if p.depth > 0 {
 		r.Time = p.now()
+	} else if h.form == stampNone {
+		r.Time = p.Last()
 	}
 	r.Program = prog.name
 	kind := p.message(prog, h, r, offset)
@@ -709,11 +718,23 @@ func (p *Parser) names(h *header) *program {
 // fastHeader is splitHeader for a line of the same minute as the previous line, as are nearly all
 // lines of a busy log. It returns nil if the header differs otherwise.
 func (p *Parser) fastHeader(line []byte, h *header) *program {
-	rest, ok := p.clock.again(line)
+	rest, ok := p.stampAgain(line)
 	if !ok {
 		return nil
 	}
 	h.form = p.clock.form
+	if p.lead.fields {
+		if !h.afterStamp(rest) {
+			return nil
+		}
+		return p.names(h)
+	}
+	if i := criPrefix(rest); i > 0 {
+		rest = rest[i:]
+		if _, n := scanStamp(rest); n > 0 || len(rest) == 0 || rest[0]|0x20-'a' >= 26 {
+			return nil // the last stamp counts, and its lead is not known
+		}
+	}
 	if h.form == stampExim {
 		h.host, h.program = nil, nil
 		if !h.exim(rest) {

@@ -41,7 +41,7 @@ type wrapping uint8
 
 const (
 	unwrapped    wrapping = iota
-	behindPrefix          // the same bytes on every line
+	behindLead            // see lead.go
 	behindHeader          // a header like those in header.go, but not of an MTA's program
 	inObject              // JSON
 	inExport              // a field on a line (export.go)
@@ -126,12 +126,19 @@ func (p *Parser) inside() *Parser {
 func (p *Parser) again(line []byte, r *Result, offset int64) (kind Kind, ok bool) {
 	w := p.within
 	switch p.how {
-	case behindPrefix:
-		if !bytes.HasPrefix(line, p.prefix) {
+	case behindLead:
+		rest, same := p.lead.cut(line)
+		if !same {
 			return 0, false
 		}
-		p.enclose(w, &envelope{})
-		kind = w.parse(line[len(p.prefix):], r, offset)
+		p.enclose(w, &envelope{host: p.lead.host})
+		if p.lead.timed {
+			w.clock.beside = p.lead.zoned
+			if _, same = w.clock.again(rest); !same {
+				return 0, false
+			}
+		}
+		kind = w.parse(rest, r, offset)
 	case behindHeader:
 		h := &p.h
 		prog := p.fastHeader(line, h)
@@ -159,6 +166,7 @@ func (p *Parser) again(line []byte, r *Result, offset int64) (kind Kind, ok bool
 	default:
 		return 0, false
 	}
+	p.foreign = w.foreign
 	return kind, kind != Skipped || w.h.form != stampNone && len(w.h.program) > 0
 }
 
@@ -220,8 +228,12 @@ func (p *Parser) second(line []byte, r *Result, offset int64) Kind {
 		}
 	case behind && at == message:
 		p.how = behindHeader
-	case at > 0 && p.within != nil && out.form == stampNone && kind != Skipped && p.programBefore(line[:at]) == &noProgram:
-		p.how, p.prefix = behindPrefix, append(p.prefix[:0], line[:at]...)
+	case at > 0 && p.within != nil && kind != Skipped && p.programBefore(line[:at]) == &noProgram:
+		if w := p.within; p.lead.learn(p.line[:len(p.line)-len(line)+at], p) && (!p.lead.timed || w.h.form != stampNone) {
+			p.how, p.lead.host = behindLead, append(p.lead.host, out.host...)
+		} else {
+			p.lead.clear()
+		}
 	}
 	return kind
 }

@@ -1,0 +1,119 @@
+package parser
+
+import (
+	"bytes"
+	"strings"
+)
+
+// A lead is the text before the line of an MTA that all lines of a wrapped log have: the prefix of a
+// container tool, of grep or of a log store, or syslog's PRI part. The next line has the same lead if
+// only numbers that stand alone, and the second of a time, differ. What the lead means is then known,
+// and the place where the MTA's line begins.
+//
+// By instructions for a whole line, a line of Kubernetes takes 0.33 of the time without leads, one of
+// docker compose 0.31, one of grep -n of several files 0.09, one of CloudWatch 0.05.
+type lead struct {
+	before []byte    // the text up to its time, or all of it; 0 stands for a digit
+	after  []byte    // the text after its time and a blank
+	timed  bool      // it has a time
+	clock  clock     // of its time
+	zoned  reference // its time, if that has a zone
+	host   []byte    // of the wrapper
+	fields bool      // the fields of RFC 5424 follow
+}
+
+// learn makes b the lead of the next lines. It returns false, and clears the lead, if b has two times,
+// or one whose next value the clock cannot read.
+func (l *lead) learn(b []byte, p *Parser) bool {
+	l.clear()
+	for i := 0; i < len(b); i++ {
+		if c := b[i]; !isDigit(c) && c-'A' >= 26 && c != '@' || i > 0 && alnum[b[i-1]] {
+			continue
+		}
+		form, n := scanStamp(b[i:])
+		if n == 0 {
+			continue
+		}
+		if l.timed {
+			l.clear()
+			return false
+		}
+		if l.clock.loc == nil {
+			l.clock.init(p.options)
+		}
+		m := moment{form: form, stamp: b[i : i+n]}
+		if i+n == len(b) || !l.clock.read(&header{form: form, stamp: m.stamp, plain: true}) || l.clock.size == 0 {
+			return false
+		}
+		l.timed, l.zoned = true, p.reference(&m)
+		l.before = append(l.before, b[:i]...)
+		i += n
+		l.after = append(l.after, b[i+1:]...)
+	}
+	if !l.timed {
+		l.before = append(l.before, b...)
+	}
+	for i := 0; i < len(l.before); i++ {
+		n := leadingDigits(l.before[i:])
+		if n > 0 && standsAlone(l.before, i, i+n) {
+			clear(l.before[i : i+n])
+		}
+		i += n
+	}
+	return true
+}
+
+// standsAlone reports whether the number from index i to end is no part of a name or a version.
+func standsAlone(b []byte, i, end int) bool {
+	const around = " \t:<>[]"
+	return end < len(b) && strings.IndexByte(around, b[end]) >= 0 && (i == 0 || strings.IndexByte(around, b[i-1]) >= 0)
+}
+
+func (l *lead) clear() {
+	l.before, l.after, l.host = l.before[:0], l.after[:0], l.host[:0]
+	l.timed, l.zoned, l.fields = false, reference{}, false
+}
+
+// empty reports whether lines begin without a lead.
+func (l *lead) empty() bool { return len(l.before) == 0 && !l.timed }
+
+// cut returns the text after the lead of a line. It returns false if the line has another lead.
+func (l *lead) cut(line []byte) (rest []byte, ok bool) {
+	if len(line) < len(l.before) {
+		return nil, false
+	}
+	for i, c := range l.before {
+		if line[i] != c && (c != 0 || !isDigit(line[i])) {
+			return nil, false
+		}
+	}
+	if line = line[len(l.before):]; !l.timed {
+		return line, true
+	}
+	if line, ok = l.clock.again(line); !ok || !bytes.HasPrefix(line, l.after) {
+		return nil, false
+	}
+	if l.zoned.known {
+		l.zoned.sec, l.zoned.nsec = l.clock.sec, l.clock.nsec
+	}
+	return line[len(l.after):], true
+}
+
+// stampAgain reads the lead and the stamp of a line if nothing but seconds and numbers in them differ
+// from those of the previous line. It returns the text after the stamp and its blank.
+func (p *Parser) stampAgain(line []byte) (rest []byte, ok bool) {
+	l := &p.lead
+	if l.empty() || p.how == behindLead {
+		return p.clock.again(line)
+	}
+	if rest, ok = l.cut(line); !ok {
+		return nil, false
+	}
+	beside := p.clock.beside
+	if l.zoned.known {
+		p.clock.beside = l.zoned
+	}
+	rest, ok = p.clock.again(rest)
+	p.clock.beside = beside
+	return rest, ok
+}
