@@ -124,8 +124,8 @@ func (p *Parser) openLine(text []byte, out *envelope, r *Result, offset int64) K
 	p.enclose(w, out)
 	named := p.programs.get(out.program)
 	known := named.daemon != notPostfix || named.exim
-	if _, same := w.clock.again(text); same {
-		return w.parse(text, r, offset)
+	if rest, same := w.stampAgain(text); same {
+		return w.parseAfter(rest, text, r, offset)
 	}
 	if known && len(text) > 0 && alnum[text[0]] {
 		_, n := scanStamp(text)
@@ -749,11 +749,7 @@ func (o *object) line(rank int, v []byte) {
 // time reads the value of a time field.
 func (o *object) time(v []byte, p *Parser) {
 	// Most times are in the same minute as the previous one.
-	at := len(p.scratch)
-	p.scratch = append(append(p.scratch, v[:min(len(v), maxStamp+16)]...), " x"...)
-	_, same := p.clock.again(p.scratch[at:])
-	p.scratch = p.scratch[:at]
-	if same {
+	if p.clock.same(v) {
 		o.form, o.stamp, o.at = p.clock.form, v, p.clock.now
 		return
 	}

@@ -548,6 +548,11 @@ func (p *Parser) untabbed(line []byte, r *Result, offset int64) Kind {
 
 // parse reads a line without the blanks at its end.
 func (p *Parser) parse(line []byte, r *Result, offset int64) Kind {
+	return p.parseAfter(nil, line, r, offset)
+}
+
+// parseAfter reads a line. rest is the text after its stamp if stampAgain has read the stamp, else nil.
+func (p *Parser) parseAfter(rest, line []byte, r *Result, offset int64) Kind {
 	p.consumed, p.headless = false, false
 	if p.how != unwrapped {
 		if kind, ok := p.again(line, r, offset); ok {
@@ -558,7 +563,13 @@ func (p *Parser) parse(line []byte, r *Result, offset int64) Kind {
 	p.line = line
 	h := &p.h
 	impossible := false
-	prog := p.fastHeader(line, h)
+	var prog *program
+	if rest == nil {
+		rest, _ = p.stampAgain(line)
+	}
+	if rest != nil {
+		prog = p.fastHeader(rest, h)
+	}
 	if prog == nil {
 		line = bytes.TrimPrefix(line, []byte("\xef\xbb\xbf"))
 		if line = bytes.TrimLeft(line, "\x00 \t\r"); len(line) == 0 {
@@ -716,12 +727,8 @@ func (p *Parser) names(h *header) *program {
 }
 
 // fastHeader is splitHeader for a line of the same minute as the previous line, as are nearly all
-// lines of a busy log. It returns nil if the header differs otherwise.
-func (p *Parser) fastHeader(line []byte, h *header) *program {
-	rest, ok := p.stampAgain(line)
-	if !ok {
-		return nil
-	}
+// lines of a busy log: stampAgain has returned rest. It returns nil if the header differs otherwise.
+func (p *Parser) fastHeader(rest []byte, h *header) *program {
 	h.form = p.clock.form
 	if p.lead.fields {
 		if !h.afterStamp(rest) {

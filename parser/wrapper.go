@@ -132,28 +132,31 @@ func (p *Parser) again(line []byte, r *Result, offset int64) (kind Kind, ok bool
 			return 0, false
 		}
 		p.enclose(w, &envelope{host: p.lead.host})
-		if p.lead.timed {
-			w.clock.beside = p.lead.zoned
-			if _, same = w.clock.again(rest); !same {
-				return 0, false
-			}
+		w.clock.beside = p.lead.zoned
+		message, same := w.stampAgain(rest)
+		if p.lead.timed && !same {
+			return 0, false
 		}
-		kind = w.parse(rest, r, offset)
+		kind = w.parseAfter(message, rest, r, offset)
 	case behindHeader:
+		rest, same := p.stampAgain(line)
+		if !same {
+			return 0, false
+		}
 		h := &p.h
-		prog := p.fastHeader(line, h)
+		prog := p.fastHeader(rest, h)
 		if prog == nil || prog.daemon != notPostfix || prog.exim || len(h.program) == 0 {
 			return 0, false
 		}
 		if prog.author == another {
 			return 0, false
 		}
-		if _, same := w.clock.again(h.message); !same {
+		if rest, same = w.stampAgain(h.message); !same {
 			return 0, false
 		}
 		p.over = time.Time{}
 		p.enclose(w, &envelope{host: h.host})
-		kind = w.parse(h.message, r, offset)
+		kind = w.parseAfter(rest, h.message, r, offset)
 	case inObject:
 		if len(line) == 0 || line[0] != '{' {
 			return 0, false
