@@ -61,7 +61,7 @@ func TestGuessedReplies(t *testing.T) {
 		want  bounce.Reason
 		reply string
 	}{
-		{bounce.MailboxFull, "550 die Ablage dieses Nutzers ist voll"},
+		{bounce.MailboxFull, "452 no more letters fit in this mailbox"},
 		{bounce.Greylisted, "451 come again in 10 minutes, stranger"},
 		{bounce.UserUnknown, "550 that person never lived at this mailbox"},
 	} {
