@@ -78,15 +78,7 @@ func (d *DB) prune(ctx context.Context, before, from int64) (removed int64, err 
 				return err
 			}
 		}
-		for _, sql := range [...]string{
-			"DELETE FROM rollup_route WHERE key < ?1 / $DAY_SECONDS << $PERIOD_SHIFT OR key >= ?2 / $DAY_SECONDS << $PERIOD_SHIFT",
-			"DELETE FROM rollup_sender WHERE key < ?1 / $DAY_SECONDS << $PERIOD_SHIFT OR key >= ?2 / $DAY_SECONDS << $PERIOD_SHIFT",
-			"DELETE FROM rollup_origin WHERE key < ?1 / $HOUR_SECONDS << $PERIOD_SHIFT OR key >= ?2 / $HOUR_SECONDS << $PERIOD_SHIFT",
-			"DELETE FROM refusal WHERE " + outside,
-			"DELETE FROM fault WHERE " + outside,
-			"DELETE FROM chunk WHERE until < ?1 OR since >= ?2",
-			"DELETE FROM message_end WHERE " + outside,
-		} {
+		for _, sql := range removeOutside {
 			if err := w.c.Run(layoutSQL(sql), before, from); err != nil {
 				return err
 			}
@@ -96,42 +88,8 @@ func (d *DB) prune(ctx context.Context, before, from int64) (removed int64, err 
 				return err
 			}
 		}
-		for _, sql := range [...]string{
-			"DELETE FROM pair WHERE id NOT IN (SELECT id FROM failure)",
-			"DELETE FROM pending WHERE pair NOT IN (SELECT id FROM failure)",
-			"DELETE FROM recovery WHERE recipient NOT IN (SELECT recipient FROM failure)",
-			"DELETE FROM original WHERE id NOT IN (SELECT id FROM delivery) AND id NOT IN (SELECT id FROM failure)",
-			"DELETE FROM warning WHERE id NOT IN (SELECT id FROM failure)",
-			"DELETE FROM delivery_message WHERE id NOT IN (SELECT id FROM delivery)",
-			"DELETE FROM login WHERE id NOT IN (SELECT client FROM failure WHERE typeof(client) = 'integer')",
-			"DELETE FROM text WHERE id NOT IN (SELECT text FROM failure WHERE typeof(text) = 'integer' UNION SELECT text FROM warning WHERE typeof(text) = 'integer')",
-			"DELETE FROM message_id WHERE id NOT IN (SELECT message FROM failure WHERE message IS NOT NULL UNION SELECT message FROM delivery_message)",
-			"DELETE FROM failing WHERE id NOT IN (SELECT recipient FROM failure)",
-			`DELETE FROM address WHERE id NOT IN (SELECT recipient FROM delivery UNION SELECT sender FROM delivery WHERE sender IS NOT NULL
-				UNION SELECT recipient FROM failure UNION SELECT sender FROM failure WHERE sender IS NOT NULL UNION SELECT address FROM original)`,
-			"DELETE FROM route WHERE id NOT IN (SELECT route FROM delivery UNION SELECT route FROM failure)",
-			"DELETE FROM reply WHERE id NOT IN (SELECT reply FROM delivery UNION SELECT reply FROM failure UNION SELECT last_try FROM reply WHERE last_try > 0 AND id IN (SELECT reply FROM failure))",
-			`DELETE FROM name WHERE id NOT IN (SELECT domain FROM address UNION SELECT domain FROM route
-				UNION SELECT host FROM route WHERE host IS NOT NULL UNION SELECT right FROM message_id WHERE right IS NOT NULL)`,
-			"DELETE FROM address_key WHERE key & $MAX_ID NOT IN (SELECT id FROM address)",
-			"DELETE FROM route_key WHERE key & $MAX_ID NOT IN (SELECT id FROM route)",
-			"DELETE FROM reply_key WHERE key & $MAX_ID NOT IN (SELECT id FROM reply)",
-			"DELETE FROM name_key WHERE key & $MAX_ID NOT IN (SELECT id FROM name)",
-		} {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			sql = layoutSQL(sql)
-			if table, unused, _ := strings.Cut(strings.TrimPrefix(sql, "DELETE FROM "), " WHERE "); personal[table] != nil {
-				for _, column := range personal[table] {
-					if err := w.overwrite(table, column, unused); err != nil {
-						return err
-					}
-				}
-			}
-			if err := w.c.Exec(sql); err != nil {
-				return err
-			}
+		if err := w.removeUnused(ctx); err != nil {
+			return err
 		}
 		if err := w.resample(sampled); err != nil {
 			return err
@@ -159,6 +117,63 @@ func (d *DB) prune(ctx context.Context, before, from int64) (removed int64, err 
 
 // outside is the condition on rows to be pruned.
 const outside = "(at < ?1 OR at >= ?2)"
+
+// removeOutside are the statements that remove rows by their times, of tables whose rows are derived
+// from attempts.
+var removeOutside = [...]string{
+	"DELETE FROM rollup_route WHERE key < ?1 / $DAY_SECONDS << $PERIOD_SHIFT OR key >= ?2 / $DAY_SECONDS << $PERIOD_SHIFT",
+	"DELETE FROM rollup_sender WHERE key < ?1 / $DAY_SECONDS << $PERIOD_SHIFT OR key >= ?2 / $DAY_SECONDS << $PERIOD_SHIFT",
+	"DELETE FROM rollup_origin WHERE key < ?1 / $HOUR_SECONDS << $PERIOD_SHIFT OR key >= ?2 / $HOUR_SECONDS << $PERIOD_SHIFT",
+	"DELETE FROM refusal WHERE " + outside,
+	"DELETE FROM fault WHERE " + outside,
+	"DELETE FROM chunk WHERE until < ?1 OR since >= ?2",
+	"DELETE FROM message_end WHERE " + outside,
+}
+
+// removeUnused removes the rows that no remaining row refers to.
+func (w *writer) removeUnused(ctx context.Context) error {
+	for _, sql := range unused {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		sql = layoutSQL(sql)
+		if table, condition, _ := strings.Cut(strings.TrimPrefix(sql, "DELETE FROM "), " WHERE "); personal[table] != nil {
+			for _, column := range personal[table] {
+				if err := w.overwrite(table, column, condition); err != nil {
+					return err
+				}
+			}
+		}
+		if err := w.c.Exec(sql); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unused are the statements of removeUnused: each table after those that refer to it.
+var unused = [...]string{
+	"DELETE FROM pair WHERE id NOT IN (SELECT id FROM failure)",
+	"DELETE FROM pending WHERE pair NOT IN (SELECT id FROM failure)",
+	"DELETE FROM recovery WHERE recipient NOT IN (SELECT recipient FROM failure)",
+	"DELETE FROM original WHERE id NOT IN (SELECT id FROM delivery) AND id NOT IN (SELECT id FROM failure)",
+	"DELETE FROM warning WHERE id NOT IN (SELECT id FROM failure)",
+	"DELETE FROM delivery_message WHERE id NOT IN (SELECT id FROM delivery)",
+	"DELETE FROM login WHERE id NOT IN (SELECT client FROM failure WHERE typeof(client) = 'integer')",
+	"DELETE FROM text WHERE id NOT IN (SELECT text FROM failure WHERE typeof(text) = 'integer' UNION SELECT text FROM warning WHERE typeof(text) = 'integer')",
+	"DELETE FROM message_id WHERE id NOT IN (SELECT message FROM failure WHERE message IS NOT NULL UNION SELECT message FROM delivery_message)",
+	"DELETE FROM failing WHERE id NOT IN (SELECT recipient FROM failure)",
+	`DELETE FROM address WHERE id NOT IN (SELECT recipient FROM delivery UNION SELECT sender FROM delivery WHERE sender IS NOT NULL
+		UNION SELECT recipient FROM failure UNION SELECT sender FROM failure WHERE sender IS NOT NULL UNION SELECT address FROM original)`,
+	"DELETE FROM route WHERE id NOT IN (SELECT route FROM delivery UNION SELECT route FROM failure)",
+	"DELETE FROM reply WHERE id NOT IN (SELECT reply FROM delivery UNION SELECT reply FROM failure UNION SELECT last_try FROM reply WHERE last_try > 0 AND id IN (SELECT reply FROM failure))",
+	`DELETE FROM name WHERE id NOT IN (SELECT domain FROM address UNION SELECT domain FROM route
+		UNION SELECT host FROM route WHERE host IS NOT NULL UNION SELECT right FROM message_id WHERE right IS NOT NULL)`,
+	"DELETE FROM address_key WHERE key & $MAX_ID NOT IN (SELECT id FROM address)",
+	"DELETE FROM route_key WHERE key & $MAX_ID NOT IN (SELECT id FROM route)",
+	"DELETE FROM reply_key WHERE key & $MAX_ID NOT IN (SELECT id FROM reply)",
+	"DELETE FROM name_key WHERE key & $MAX_ID NOT IN (SELECT id FROM name)",
+}
 
 // forgetAfter removes times at or after from, and impossible ones, from the stored histories. It
 // recomputes the histories of these recipients from the remaining attempts.
