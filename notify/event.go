@@ -64,7 +64,7 @@ func NewTest(host string, now time.Time) *Event {
 	now = now.UTC().Truncate(time.Second)
 	return &Event{
 		Version: 1, Kind: Test, ID: hash("test", host, now.Format(time.RFC3339Nano)), Host: host, Time: now,
-		Text: "This is a test. Incidents will be told here: once when one begins, once when it is over.",
+		Text: "This is a test. Incidents are reported here: once when one begins, once when it is over.",
 	}
 }
 

@@ -267,7 +267,7 @@ func (n *Notifier) Deliver(ctx context.Context) (failed int, next time.Time, err
 		if sent != nil {
 			failed++
 		}
-		// The result is recorded even if the program is told to stop now.
+		// The result is recorded even if the program is stopped now.
 		after := context.WithoutCancel(ctx)
 		err = n.change(after, func(s *state) {
 			s.Outbox = slices.DeleteFunc(s.Outbox, func(i *item) bool {
@@ -275,7 +275,7 @@ func (n *Notifier) Deliver(ctx context.Context) (failed int, next time.Time, err
 					return false
 				}
 				i.Claimed = time.Time{}
-				if sent != nil && ctx.Err() == nil { // otherwise told to stop: retried at once after the next start
+				if sent != nil && ctx.Err() == nil { // otherwise stopped: retried at once after the next start
 					i.Tries++
 					i.Next = n.Now().UTC().Add(backoff(i.Tries))
 				}
@@ -296,8 +296,8 @@ func (n *Notifier) send(ctx context.Context, to Destination, i *item) error {
 	err := to.Send(limited, i.Event)
 	switch {
 	case err == nil:
-		n.Log.Info("told "+to.String(), "event", i.Event.Kind, "id", i.Event.ID)
-	case ctx.Err() != nil: // told to stop
+		n.Log.Info("sent to "+to.String(), "event", i.Event.Kind, "id", i.Event.ID)
+	case ctx.Err() != nil: // stopped
 	default:
 		n.Log.Warn("cannot tell "+to.String(), "error", table.Clean(table.Cut(err.Error(), 500)), "again", fmt.Sprint(backoff(i.Tries+1)))
 	}

@@ -273,7 +273,7 @@ func (t *told) event(kind string, f *finding, m moment, changes ...Change) *Even
 }
 
 // post puts events into the outbox, for each destination, and returns the number dropped for lack
-// of room. If there are very many, one event stands for the rest.
+// of room. If there are more than atOnce, one event replaces the rest.
 func (s *state) post(events []*Event, to []Destination, m moment) (dropped int) {
 	if n := len(events); n > atOnce {
 		rest := &Event{

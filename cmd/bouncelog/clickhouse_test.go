@@ -51,7 +51,7 @@ func TestClickHouse(t *testing.T) {
 	for command, hint := range map[string]string{
 		"db backup x.db":                "cannot be copied",
 		"db restore x.db":               "cannot be restored",
-		"db reclassify":                 "keep the judgement",
+		"db reclassify":                 "keeps the verdict",
 		"import --pseudonymize x.log":   "keeps no pseudonyms",
 		"import --keep-message-ids log": "ids of failures only",
 	} {

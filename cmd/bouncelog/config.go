@@ -113,7 +113,7 @@ func configure(cmd *cobra.Command) error {
 		switch {
 		case c.Parent().HasParent():
 		case c.Hidden, c.Name() == "help", c.Name() == "completion", c.Name() == "version":
-			return nil // these must work whatever the file says
+			return nil // these must work with any file
 		}
 	}
 	s, err := loadSettings(cmd)
@@ -264,7 +264,7 @@ func (s *settings) take(list []config.Setting) error {
 		if of == nil {
 			return s.unknown(set, name, sortedKeys(known), commands)
 		}
-		// At the top it is for the commands that take such a value.
+		// A setting outside a table applies to the commands whose option takes such a value.
 		if !slices.ContainsFunc(of, func(f *pflag.Flag) bool { return wants(f, set.Value) == "" }) {
 			return s.errorf(set.Line, "write it like "+example(of[0]), "%s: %s is wanted", set.Key(), wants(of[0], set.Value))
 		}
@@ -276,7 +276,7 @@ func (s *settings) take(list []config.Setting) error {
 // unknown returns the error about a setting that is no option.
 func (s *settings) unknown(set config.Setting, table string, known []string, commands map[string]*cobra.Command) error {
 	if commands[set.Key()] != nil {
-		return s.errorf(set.Line, "the options of a command stand below ["+set.Key()+"]", "%s: the name of a command, not of an option", set.Key())
+		return s.errorf(set.Line, "the options of a command are below ["+set.Key()+"]", "%s: the name of a command, not of an option", set.Key())
 	}
 	have := map[string][]string{} // which commands have an option
 	for name, c := range commands {

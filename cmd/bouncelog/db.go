@@ -92,12 +92,12 @@ func dbInfo(ctx context.Context, db store.Store) (*table.Table, error) {
 		return nil, err
 	}
 	for _, s := range read.Sources {
-		read := fmt.Sprintf("%s: %d lines up to byte %d", s.Path, s.Lines, s.Offset)
+		read := fmt.Sprintf("%s: %s up to byte %d", s.Path, table.Count(s.Lines, "line"), s.Offset)
 		if !s.Last.IsZero() {
 			read += ", the last of " + s.Last.Format(time.RFC3339)
 		}
 		if n := unread(s); n > 0 {
-			read += fmt.Sprintf(", %d bytes behind", n)
+			read += fmt.Sprintf(", %s behind", table.Count(n, "byte"))
 		}
 		row("source "+s.ID, read)
 	}
@@ -156,7 +156,7 @@ that they sum up. Exits with 1 if it finds damage.`,
 				if path, _ := cmd.Flags().GetString("db"); onServer(path) {
 					hint = "see docs/fleet.md, Operation; the server's log and system.replicas, system.merges say more"
 				}
-				return &exitError{status: exitFailed, err: fmt.Errorf("%d things are wrong with the database", len(problems)), hint: hint}
+				return &exitError{status: exitFailed, err: fmt.Errorf("the database has %s", table.Count(int64(len(problems)), "fault")), hint: hint}
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), "the database is sound")
 			return nil
@@ -191,8 +191,8 @@ func newDBRestore() *cobra.Command {
 		Use:   "restore COPY",
 		Short: "Put a copy of the database in its place",
 		Long: `Checks a copy that 'bouncelog db backup' made, puts it in the place of the database
-and keeps the old file, with its write-ahead log, beside it. No process may use the
-database meanwhile: stop the daemon and the dashboard. Afterwards the daemon reads
+and keeps the old file, with its write-ahead log, beside it. No other process may use
+the database: stop the daemon and the dashboard first. Afterwards the daemon reads
 the lines on disk that were written since the copy was made. Do not copy by hand ('cp'):
 beside the write-ahead log of another database (-wal) the copy is damaged.`,
 		Example: `  systemctl stop bouncelog
@@ -267,7 +267,7 @@ func newDBPrune() *cobra.Command {
 			if err := errors.Join(err, db.Close()); err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.ErrOrStderr(), "bouncelog: %d attempts removed\n", n)
+			fmt.Fprintf(cmd.ErrOrStderr(), "bouncelog: %s removed\n", table.Count(n, "attempt"))
 			return nil
 		},
 	}
@@ -296,7 +296,7 @@ the file before 'bouncelog db ship', or import the logs again.`,
 			}
 			if onServer(path) {
 				return &exitError{
-					status: exitFailed, err: errors.New("ClickHouse's databases keep the judgement that an attempt had when it was stored: it stands in each row, and agents may not change rows"),
+					status: exitFailed, err: errors.New("a ClickHouse database keeps the verdict that an attempt had when it was stored: it is in each row, and agents may not change rows"),
 					hint: "import the logs into a new database, or run 'bouncelog db reclassify' on the hosts' files before 'bouncelog db ship'",
 				}
 			}
@@ -305,14 +305,14 @@ the file before 'bouncelog db ship', or import the logs again.`,
 				return err
 			}
 			var n int64
-			rejudger, err := can[store.Rejudger](db, "judge anew")
+			rejudger, err := can[store.Rejudger](db, "judge again")
 			if err == nil {
 				n, err = rejudger.Rejudge(cmd.Context(), judge.Again)
 			}
 			if err := errors.Join(err, db.Close()); err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.ErrOrStderr(), "bouncelog: %d replies have a new verdict\n", n)
+			fmt.Fprintf(cmd.ErrOrStderr(), "bouncelog: replies with a new verdict: %d\n", n)
 			return nil
 		},
 	}

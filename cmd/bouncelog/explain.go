@@ -35,11 +35,11 @@ func newExplain() *cobra.Command {
 		Long: `Explains a reply code (550), an enhanced status code (5.7.1), a reply with its
 text, or a whole log line of Postfix or Exim: what happened, who has to act,
 whether to try again, what to do, and what else it could be. A line that reports
-no delivery attempt (a reject, an arrival, a frozen message) is explained as that,
-and so are warnings: of Postfix's daemons, of Exim's main log and panic log.
+no delivery attempt (a reject, an arrival, a frozen message) is explained too, and
+so are the warnings of Postfix's daemons and of Exim's main log and panic log.
 
-With - it reads one reply or log line a line from standard input and answers in
-order; with --input ndjson, objects as 'bouncelog parse' prints them.`,
+With -, it reads replies and log lines from standard input, one on each line, and
+answers in their order; with --input ndjson, objects as 'bouncelog parse' prints them.`,
 		Example: `  bouncelog explain 550
   bouncelog explain 550 5.7.26 "This mail has been blocked because the sender is unauthenticated"
   grep status=bounced /var/log/mail.log | bouncelog explain - --format ndjson`,
@@ -97,8 +97,8 @@ order; with --input ndjson, objects as 'bouncelog parse' prints them.`,
 	f.Lookup("format").Usage = "table (words), json or ndjson (default: table, or what the ending of -o says)"
 	f.StringVar(&form, "input", "text", "what - reads: text or ndjson")
 	f.StringVar(&relay, "relay", "", "the name of the `HOST` that replied: codes mean different things at different providers")
-	f.StringVar(&stage, "stage", "", "where the dialogue broke: connect, helo, tls, auth, mail, rcpt, data, eom")
-	f.StringVar(&rules, "rules", "", "list all rules; with a `FILE`.toml, rules of your own in front of the built-in ones")
+	f.StringVar(&stage, "stage", "", "SMTP stage that failed: connect, helo, tls, auth, mail, rcpt, data, eom")
+	f.StringVar(&rules, "rules", "", "list all rules; with a `FILE`.toml, apply your own rules before the built-in ones")
 	f.Lookup("rules").NoOptDefVal = listRules
 	f.BoolVar(&reasons, "reasons", false, "list all reasons")
 	return cmd
@@ -238,7 +238,7 @@ func parseStage(word string) (bounce.Stage, bool) {
 // maxObject bounds one object on standard input, in bytes.
 const maxObject = 4 << 20
 
-// bounded is a reader that has had enough after so many bytes.
+// bounded is a reader that returns an error after left bytes.
 type bounded struct {
 	r    io.Reader
 	left int
@@ -264,13 +264,12 @@ func (e *explainer) end(err error) error {
 	return err
 }
 
-// A question is what explain was given, as far as it was understood: an attempt,
-// or a line that reports none.
+// A question is the input of explain: an attempt, or a line that reports none.
 type question struct {
 	attempt *bounce.Delivery
 	line    judge.Line
-	interim bool // the attempt is one of several hosts; the MTA goes on
-	warns   bool // the line may be a warning that stands before a delivery
+	interim bool // the attempt was at one of several hosts; the MTA tries the next
+	warns   bool // the line may be a warning before a delivery
 	text    string
 }
 
@@ -501,8 +500,8 @@ func replyIn(text string) *bounce.Delivery {
 	return own
 }
 
-// consoleLine is the event of a line that Exim prints in the foreground (exim -v),
-// where a process id stands for time and message id: "  277   == joe@example.org …".
+// consoleLine returns the event of a line that Exim prints in the foreground (exim -v), with a process
+// id in place of time and message id: "  277   == joe@example.org …".
 func consoleLine(text string) (event string, ok bool) {
 	event = strings.TrimLeft(strings.TrimLeft(text, " 0123456789"), " ")
 	event = strings.TrimLeft(strings.TrimPrefix(event, "LOG: MAIN"), " ")
@@ -523,7 +522,7 @@ func afterHost(line string) string {
 	return "H=" + after
 }
 
-// queueLine is what a line says that the parser has no event for.
+// queueLine returns the kind of a line about the queue for which the parser has no event.
 func queueLine(text string) judge.Line {
 	switch {
 	case strings.Contains(text, " Frozen"), strings.Contains(text, "Message is frozen"):

@@ -48,7 +48,7 @@ func newFollow() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "follow [SOURCE...]",
-		Short: "Catch up, then follow logs until told to stop",
+		Short: "Catch up, then follow logs until stopped",
 		Long: `Reads the lines written since the last run, then follows the logs until SIGTERM or
 SIGINT. A SOURCE is a file (it need not exist yet), a glob in quotes, journal: (or
 journal:NAMESPACE) or - for standard input. Without one, it looks for
@@ -66,7 +66,7 @@ logged as a warning, once.`,
 			}
 			err := follow(cmd, args, &in, &flag, &who, retain, show, o)
 			if cmd.Context().Err() != nil && errors.Is(err, context.Canceled) {
-				return nil // told to stop, perhaps before it had begun
+				return nil // stopped, perhaps before it had begun
 			}
 			return err
 		},
@@ -97,9 +97,9 @@ var followGroups = []flagGroup{
 	}},
 }
 
-// leastForeign is the number of lines with deliveries from which on follow warns that most lines of
+// leastUnreadable is the number of lines with deliveries from which on follow warns that most lines of
 // a log are not understood.
-const leastForeign = 20
+const leastUnreadable = 20
 
 // notifyEvery is the shortest time between two searches for incidents to announce. It is a variable
 // for tests.
@@ -250,10 +250,10 @@ func settled(ctx context.Context, path string) error {
 	return nil
 }
 
-// follow writes to one database until it is told to stop or the database is replaced
+// follow writes to one database until the command is stopped or the database is replaced
 // (store.ErrReplaced).
 func (f *followed) follow() error {
-	cmd, ctx, in, flag, retain, log, notify, o := f.cmd, f.cmd.Context(), f.in, f.flag, f.retain, f.log, f.notify, f.o
+	cmd, ctx, in, flag, log, notify, o := f.cmd, f.cmd.Context(), f.in, f.flag, f.log, f.notify, f.o
 	wait := &waiting{ctx: ctx, log: log, notify: notify}
 	db, err := in.openForWriting(cmd, f.judge, wait.retry)
 	if err != nil {
@@ -261,7 +261,7 @@ func (f *followed) follow() error {
 	}
 	defer db.Close()
 	mind := newMinder(log, db)
-	// One that is made in its place holds no more in the clear than it did.
+	// A database that replaces a pseudonymized one is pseudonymized too.
 	in.pseudonymize = in.pseudonymize || mind.pseudonymized()
 	if f.shown == nil {
 		if f.shown, err = f.metrics(); err != nil {
@@ -286,48 +286,14 @@ func (f *followed) follow() error {
 	}
 	wait.over()
 
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer func() {
-		signal.Stop(hup)
-		close(hup)
-	}()
-	reopen := make(chan struct{}, 1)
-	go func() {
-		for range hup {
-			select {
-			case reopen <- struct{}{}:
-			default:
-			}
-		}
-	}()
-
-	var pruner store.Pruner
-	if retain != "" {
-		if pruner, err = can[store.Pruner](db, "forget"); err != nil {
+	reopen, stop := onHangup()
+	defer stop()
+	old := &retention{keep: f.retain, log: log}
+	if f.retain != "" {
+		if old.pruner, err = can[store.Pruner](db, "forget"); err != nil {
 			return errors.Join(g.Close(err), db.Close())
 		}
 	}
-	var prune time.Time // when next
-	keep := func() {
-		if retain == "" || time.Now().Before(prune) {
-			return
-		}
-		prune = time.Now().Add(24 * time.Hour)
-		before, err := when.ParseTime(retain, time.Now())
-		if err == nil {
-			var n int64
-			if n, err = pruner.Prune(ctx, before); n > 0 {
-				log.Info("old attempts removed", "attempts", n)
-			}
-		}
-		if err != nil && ctx.Err() == nil {
-			// What is written now matters more than what is old.
-			prune = time.Now().Add(time.Hour)
-			log.Error("cannot remove old attempts, trying again in an hour", "error", cleanError(err))
-		}
-	}
-
 	problems := newAnnouncer(log, db, flag.options(), m)
 	watching, stopWatching := context.WithCancel(ctx)
 	defer stopWatching()
@@ -344,10 +310,10 @@ func (f *followed) follow() error {
 	}
 	for _, s := range f.passed {
 		if slices.ContainsFunc(g.Positions(), func(p tailer.Position) bool { return strings.HasPrefix(p.Path, s.path) }) && s.written.After(o.JournalSince) {
-			o.JournalSince = s.written // what stands in both was counted
+			o.JournalSince = s.written // lines in both were counted already
 		}
 	}
-	foreign := map[string]bool{} // paths that were warned of
+	warned := map[string]bool{} // paths of logs that are not understood
 	o.Stdin, o.Reopen = cmd.InOrStdin(), reopen
 	o.Event = func(e tailer.Event) { logEvent(log, e) }
 	o.Idle = func(behind int64) error {
@@ -356,16 +322,16 @@ func (f *followed) follow() error {
 		m.Behind(behind)
 		m.Alive()
 		lags.Store(behind >= lagging)
-		for _, s := range g.Foreign(leastForeign) {
-			if !foreign[s.Path] {
-				foreign[s.Path] = true
+		for _, s := range g.Unreadable(leastUnreadable) {
+			if !warned[s.Path] {
+				warned[s.Path] = true
 				log.Warn(fmt.Sprintf("%s: %d of %d lines with deliveries are not understood; 'bouncelog parse --unmatched' prints them", table.Clean(s.Path), s.NotUnderstood, s.Deliveries), "event", "not-understood")
 			}
 		}
-		if behind < lagging && len(f.tell) == 0 { // catching up comes first; who tells searches for both
+		if behind < lagging && len(f.tell) == 0 { // catching up comes first; the Notifier searches for the Announcer too
 			problems.Look(watching)
 		}
-		keep()
+		old.prune(ctx)
 		if err := mind.look(); err != nil {
 			return err
 		}
@@ -377,6 +343,53 @@ func (f *followed) follow() error {
 	problems.Wait() // it reads the database
 	teller.Wait()
 	return errors.Join(g.Close(err), db.Close())
+}
+
+// onHangup returns a channel that yields after a SIGHUP, until stop is called.
+func onHangup() (reopen <-chan struct{}, stop func()) {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	c := make(chan struct{}, 1)
+	go func() {
+		for range hup {
+			select {
+			case c <- struct{}{}:
+			default:
+			}
+		}
+	}()
+	return c, func() {
+		signal.Stop(hup)
+		close(hup)
+	}
+}
+
+// A retention removes old attempts once a day.
+type retention struct {
+	keep   string // the age, as in --retain; "": attempts are never removed
+	pruner store.Pruner
+	next   time.Time
+	log    *slog.Logger
+}
+
+// prune removes the old attempts if it is time. It logs an error and tries again in an hour, since
+// new attempts matter more than old ones.
+func (x *retention) prune(ctx context.Context) {
+	if x.keep == "" || time.Now().Before(x.next) {
+		return
+	}
+	x.next = time.Now().Add(24 * time.Hour)
+	before, err := when.ParseTime(x.keep, time.Now())
+	if err == nil {
+		var n int64
+		if n, err = x.pruner.Prune(ctx, before); n > 0 {
+			x.log.Info("old attempts removed", "attempts", n)
+		}
+	}
+	if err != nil && ctx.Err() == nil {
+		x.next = time.Now().Add(time.Hour)
+		x.log.Error("cannot remove old attempts, trying again in an hour", "error", cleanError(err))
+	}
 }
 
 // waiting is the state of the daemon while the database is locked or does not answer, or the disk
@@ -533,7 +546,7 @@ type notifier struct {
 	log      *slog.Logger
 	isReady  bool
 	lags     bool
-	said     time.Time     // when it last told how far behind it is
+	said     time.Time     // when it last reported the number of unread bytes
 	interval time.Duration // of the watchdog; 0: none
 	last     time.Time     // when the watchdog was last fed
 }

@@ -66,7 +66,8 @@ import continues where it stopped.`,
 			if err := db.Close(); err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.ErrOrStderr(), "bouncelog: %d lines read: %d delivery attempts, %d lines not understood\n", n.Lines, after-before, n.Unparsed)
+			fmt.Fprintf(cmd.ErrOrStderr(), "bouncelog: %s read: %s, %s not understood\n",
+				table.Count(n.Lines, "line"), table.Count(after-before, "delivery attempt"), table.Count(n.Unparsed, "line"))
 			if unread {
 				return &exitError{status: exitPartly}
 			}

@@ -149,7 +149,7 @@ func TestLongLine(t *testing.T) {
 			t.Errorf("%s: %s", args[0], stderr)
 		}
 	}
-	if status, _, stderr := attempt(t, t.Context(), "", "parse", "--format", "none", whole); status != exitOK || !strings.Contains(stderr, " 1 delivery attempts, 0 lines not") {
+	if status, _, stderr := attempt(t, t.Context(), "", "parse", "--format", "none", whole); status != exitOK || !strings.Contains(stderr, " 1 delivery attempt, 0 lines not") {
 		t.Errorf("status %d\n%s", status, stderr)
 	}
 }

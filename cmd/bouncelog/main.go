@@ -1,5 +1,5 @@
-// Command bouncelog reads what Postfix and Exim log about deliveries and says
-// what did not get through, why, and what to do about it.
+// Command bouncelog reads the deliveries in the logs of Postfix and Exim and reports which mail
+// failed, why, and what to do.
 package main
 
 import (
@@ -154,9 +154,9 @@ var extra []*cobra.Command
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "bouncelog",
-		Short: "What did not get through, why, and what to do about it",
-		Long: `bouncelog reads what Postfix and Exim log about every delivery, keeps it in one
-SQLite file, and reports soft (4xx, will be tried again) and hard (5xx, given up)
+		Short: "Report which mail failed, why, and what to do",
+		Long: `bouncelog reads the delivery attempts in the logs of Postfix and Exim, stores them in
+one SQLite file, and reports soft (4xx, will be tried again) and hard (5xx, given up)
 bounces per domain with their reasons.`,
 		Version:       version(),
 		SilenceUsage:  true,

@@ -16,9 +16,9 @@ import (
 	"github.com/spf13/cobra/doc"
 )
 
-// The build tag adds one command, man, which writes the manual pages and the
-// shell completions from the help texts. 'make man' runs it; what is installed
-// is built without, and without what it needs.
+// The build tag man adds the command man, which writes the manual pages and the shell completions
+// from the help texts. 'make man' runs it. The installed binary has neither the command nor its
+// dependencies.
 func init() {
 	extra = append(extra, &cobra.Command{
 		Use:    "man DIRECTORY",
@@ -29,7 +29,7 @@ func init() {
 	})
 }
 
-// manFooter stands at the end of each manual page of a command.
+// manFooter is the end of each manual page of a command.
 const manFooter = `.SH EXIT STATUS
 .TP
 0
@@ -130,8 +130,7 @@ func writeManual(dir string) error {
 
 // withFooter inserts the footer before SEE ALSO and adds links to that section.
 func withFooter(page string) []byte {
-	// What cobra writes of options: that one has no default, and a paragraph where a
-	// list is meant.
+	// cobra writes a default of options that have none, and paragraphs in place of a list.
 	noDefault := regexp.MustCompile(`\\fP(?:=""|=\[\]|\[=false\]|\[=""\]|=0)` + "\n")
 	option := regexp.MustCompile(`(?m)^(?:\.PP\n|(\.SH OPTIONS[^\n]*\n))(\\fB-[^\n]*)\n\t`)
 	page = noDefault.ReplaceAllString(page, "\\fP\n")

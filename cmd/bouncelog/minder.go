@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	mindEvery = time.Second // the files of the database are looked at
-	mindAgain = time.Hour   // and the same trouble is told again
+	mindEvery = time.Second // between two checks
+	mindAgain = time.Hour   // between two warnings of the same trouble
 )
 
 // A minder checks the database that the daemon writes to and logs what threatens it.
@@ -19,9 +19,9 @@ type minder struct {
 	log     *slog.Logger
 	guard   store.Guard      // nil: of an engine that needs none
 	metrics *metrics.Metrics // may be nil
-	asked   time.Time
-	told    string // the trouble that was told last; empty: there is none
-	at      time.Time
+	checked time.Time
+	trouble string    // the last one that was logged; "": none
+	at      time.Time // when it was logged
 }
 
 func newMinder(log *slog.Logger, db store.Store) *minder {
@@ -34,23 +34,23 @@ func (m *minder) pseudonymized() bool { return m.guard != nil && m.guard.Pseudon
 // look logs trouble when it begins, once an hour while it lasts, and when it is over. It returns
 // store.ErrReplaced if this database has been replaced.
 func (m *minder) look() error {
-	if m.guard == nil || time.Since(m.asked) < mindEvery {
+	if m.guard == nil || time.Since(m.checked) < mindEvery {
 		return nil
 	}
-	m.asked = time.Now()
+	m.checked = time.Now()
 	err := m.guard.Trouble()
 	m.metrics.Trouble(err != nil)
 	switch {
 	case errors.Is(err, store.ErrReplaced):
 		return err
 	case err == nil:
-		if m.told != "" {
-			m.log.Info("the trouble with the database is over", "was", m.told)
+		if m.trouble != "" {
+			m.log.Info("the trouble with the database is over", "was", m.trouble)
 		}
-		m.told = ""
-	case m.told == "" || time.Since(m.at) >= mindAgain:
-		m.told, m.at = cleanError(err), time.Now()
-		m.log.Warn(m.told)
+		m.trouble = ""
+	case m.trouble == "" || time.Since(m.at) >= mindAgain:
+		m.trouble, m.at = cleanError(err), time.Now()
+		m.log.Warn(m.trouble)
 	}
 	return nil
 }

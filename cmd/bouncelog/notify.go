@@ -111,7 +111,7 @@ func newNotify() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "notify [DEST...]",
-		Short: "Tell by mail or webhook which incidents began or ended",
+		Short: "Notify by mail or webhook when incidents begin and end",
 		Long: `Searches once for incidents that began, grew or ended since the last run, notifies each
 DEST, and ends. For a timer; 'follow --notify' does the same while it follows. The
 database records what was sent: an incident is notified once when it begins and once
@@ -131,7 +131,7 @@ JSON (POST).`,
 				return err
 			}
 			if len(to) == 0 {
-				return usageErrorf(notifyHint, "nobody is named who is to be told")
+				return usageErrorf(notifyHint, "no address or URL is given")
 			}
 			if err := flag.check(); err != nil {
 				return err
@@ -209,7 +209,7 @@ func sendTest(cmd *cobra.Command, to []notify.Destination) error {
 			fmt.Fprintf(cmd.ErrOrStderr(), "bouncelog: %s: %s\n", d, cleanError(err))
 			continue
 		}
-		fmt.Fprintf(cmd.OutOrStdout(), "told %s\n", d)
+		fmt.Fprintf(cmd.OutOrStdout(), "sent to %s\n", d)
 	}
 	if failed > 0 {
 		return &exitError{status: exitFailed, err: fmt.Errorf("%d of %d tests were not sent", failed, len(to)), hint: "--sendmail names the program, --smtp HOST:PORT a server; a URL must answer 2xx"}

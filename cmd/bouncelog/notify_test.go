@@ -117,7 +117,7 @@ func TestFollowTells(t *testing.T) {
 	if again := event(); again.ID != first.ID {
 		t.Errorf("after the next start %+v, want the id %s", again, first.ID)
 	}
-	for !strings.Contains(stderr.String(), "told http://127.0.0.1:") {
+	for !strings.Contains(stderr.String(), "sent to http://127.0.0.1:") {
 		if time.Now().After(deadline.Add(20 * time.Second)) {
 			t.Fatalf("it was not noted:\n%s", stderr)
 		}

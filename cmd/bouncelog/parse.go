@@ -29,12 +29,11 @@ func newParse() *cobra.Command {
 		Use:   "parse FILE...",
 		Short: "Print delivery attempts as NDJSON, without a database",
 		Long: `Prints every delivery attempt as one JSON object a line, with its source, line
-number and the judgement on it. The keys are documented in docs/json.md; what a line
-does not say is left out. A message's expiry (Postfix: status=expired) comes as an
-object without a recipient, and so does a message that was removed, frozen, thawed or
-discarded. On standard error it says how many lines became attempts,
-how many were not understood, and how many were left; it ends with status 3 where most
-deliveries of a log are not understood.`,
+number and verdict. The keys are documented in docs/json.md; keys without a value are
+left out. The expiry of a message (Postfix: status=expired) is an object without a
+recipient, and so is a message that was removed, frozen, thawed or discarded. Standard
+error has the numbers of attempts, of lines that are not understood, and of other lines.
+The exit status is 3 if most deliveries of a log are not understood.`,
 		Example: `  bouncelog parse /var/log/mail.log | jq 'select(.outcome == "hard")'
   bouncelog parse --unmatched /var/log/mail.log`,
 		Args: needArgs(1, -1, "a log file (or - for standard input)"),
@@ -129,20 +128,20 @@ const sampleSize = 60
 
 // summary returns a sentence with the numbers of lines, attempts and lines not understood.
 func (p *parsing) summary(stderr io.Writer) {
-	fmt.Fprintf(stderr, "bouncelog: %d lines read: %d delivery attempts, %d lines not understood, %d not about deliveries\n",
-		p.lines, p.attempts, p.notUnderstood, p.left)
+	fmt.Fprintf(stderr, "bouncelog: %s read: %s, %s not understood, %d not about deliveries\n",
+		table.Count(p.lines, "line"), table.Count(p.attempts, "delivery attempt"), table.Count(p.notUnderstood, "line"), p.left)
 	if p.untimed > 0 {
 		fmt.Fprintf(stderr, "bouncelog: %d of the attempts have no time: their lines have none, nor have those before them\n", p.untimed)
 	}
 	if p.doubted > 0 {
-		fmt.Fprintf(stderr, "bouncelog: the time of %d lines lies in the future or before 1990, and was not believed\n", p.doubted)
+		fmt.Fprintf(stderr, "bouncelog: the time of %s lies in the future or before 1990, and was not believed\n", table.Count(p.doubted, "line"))
 	}
 }
 
 // foreign names the logs of which most deliveries are not understood, with their wrappers.
 func (p *parsing) foreign(stderr io.Writer) (any bool) {
 	for _, f := range p.files {
-		if !ingest.Foreign(f.attempts, f.notUnderstood) {
+		if !ingest.Unreadable(f.attempts, f.notUnderstood) {
 			continue
 		}
 		any = true
@@ -273,7 +272,7 @@ func (p *parsing) take(kind parser.Kind, path string, number, offset int64, line
 	default:
 		p.left++
 	}
-	if p.rows == nil || kind != parser.Attempt && kind != parser.Expiry && kind != parser.Unparsed && !told(&r.End) {
+	if p.rows == nil || kind != parser.Attempt && kind != parser.Expiry && kind != parser.Unparsed && !printsEnd(&r.End) {
 		return nil
 	}
 	return p.print(kind, path, number, offset, line, r, judge)
@@ -301,15 +300,15 @@ func (p *parsing) print(kind parser.Kind, path string, number, offset int64, lin
 			return err
 		}
 	}
-	if told(&r.End) {
+	if printsEnd(&r.End) {
 		return p.rows.Row(attemptCells(where, ended(&r.End), r.End.By))
 	}
 	return nil
 }
 
-// told reports whether the end of a message is printed as an object. The end of a complete message
-// is not: its attempts say the same.
-func told(e *bounce.End) bool { return e.Event != "" && e.Event != bounce.MessageCompleted }
+// printsEnd reports whether the end of a message is printed as an object. The end of a complete
+// message is not: its attempts say the same.
+func printsEnd(e *bounce.End) bool { return e.Event != "" && e.Event != bounce.MessageCompleted }
 
 // ended returns the end of a message as an attempt without recipient and outcome.
 func ended(e *bounce.End) *store.Attempt {

@@ -8,7 +8,7 @@ import (
 
 // backNice is the nice value of commands that can wait. It is above that of follow's systemd unit,
 // so that follow goes first, but not far above: a reader at the lowest priority on a busy machine
-// keeps its read transaction open for up to half a minute, and the write-ahead log grows meanwhile.
+// keeps its read transaction open for up to half a minute, in which the write-ahead log grows.
 const backNice = 10
 
 // stepBack raises the nice value of the process to backNice (setpriority(2)), as the systemd unit

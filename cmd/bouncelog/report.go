@@ -49,7 +49,7 @@ func newReport() *cobra.Command {
 		Long: `The verdict first: which refusals are probably not the recipients' fault, since when,
 and what to check. Then soft (4xx, to be retried) and hard (5xx, returned) failures by
 provider, domain and reason, invalid recipients and the queue. Reads the database, or
-the log FILEs and leaves the database alone. Runs at a lower priority.`,
+the log FILEs without the database. Runs at a lower priority.`,
 		Example: `  bouncelog report -d yesterday
   bouncelog report /var/log/mail.log
   bouncelog report --by provider --top 10 -o report.html`,
@@ -488,7 +488,7 @@ func (c condition) count(n report.Counts) (int64, bool) {
 	return 0, false
 }
 
-// met says what the report has that meets the condition; "" where it does not.
+// met returns the finding that meets the condition, in words; "": none does.
 func (c condition) met(r *report.Report, now time.Time) (string, error) {
 	switch c.what {
 	case "silence":
@@ -550,8 +550,8 @@ func problemOptions() (names []string) {
 	return names
 }
 
-// rerun are the words of a command line that select the same attempts another time:
-// the period as points in time, whatever word named it, and the logs.
+// rerun returns the words of a command line that selects the same attempts later: the period as
+// points in time instead of words such as "yesterday", and the logs.
 func rerun(cmd *cobra.Command, f store.Filter, loc *time.Location, logs []string) []string {
 	words := changed(cmd, selectOptions)
 	if len(logs) == 0 {

@@ -291,7 +291,7 @@ func (s *subjects) addIPs(words []string) error {
 	}
 	for _, selector := range s.selectors {
 		if _, err := dnsscan.ParseDomain(selector + "._domainkey.example.com"); err != nil {
-			return usageErrorf("it stands as s= in the DKIM-Signature of a message", "--selector: %q is not a selector", selector)
+			return usageErrorf("it is the value of s= in the DKIM-Signature of a message", "--selector: %q is not a selector", selector)
 		}
 	}
 	return nil

@@ -56,17 +56,17 @@ func newServe() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Serve the dashboard",
-		Long: `Serves the dashboard: a verdict first, then who refuses, what waits, what changed,
-what happened to an address or a message, and how far it can be believed. It only
-reads, also while 'bouncelog follow' writes.
+		Long: `Serves the dashboard: a verdict first, then the providers that refuse mail, queued
+mail, changes, traces of addresses and messages, and the coverage of the logs. It only
+reads the database, also while 'bouncelog follow' writes to it.
 
-It listens on a unix socket (mode 0660), or on the sockets that systemd hands over.
-'ssh -L 9155:/run/bouncelog/web.sock HOST' brings it to http://localhost:9155.
+It listens on a unix socket (mode 0660), or on the sockets that systemd passes to it.
+'ssh -L 9155:/run/bouncelog/web.sock HOST' forwards it to http://localhost:9155.
 
 On the loopback interface (--listen :9155) it prints an address with a token at its
-start: other users of the host must not read mail addresses. With --web-config, a file
-as all exporters of Prometheus have it, its users log in instead. On any other address
-it starts only where that file has TLS and users or client certificates.`,
+start: other users of the host must not read mail addresses. With --web-config (a web
+configuration file of Prometheus), the users in that file log in instead. On any other
+address it starts only if that file has TLS and users or client certificates.`,
 		Example: `  bouncelog serve --listen :9155
   bouncelog serve --listen unix:/run/bouncelog/web.sock --host mail.example.com
   bouncelog serve link --sender-domain shop.example --for 7d`,
@@ -84,8 +84,8 @@ it starts only where that file has TLS and users or client certificates.`,
 	f := cmd.Flags()
 	f.StringVar(&serve.listen, "listen", defaultSocket, "listen on `ADDRESS`: unix:/path, or HOST:PORT; :9155 is the loopback interface only")
 	f.StringVar(&serve.config, "web-config", "", "a `FILE` with TLS and users (prometheus.io: web configuration)")
-	f.StringSliceVar(&serve.hosts, "host", nil, "a further `NAME` by which it is called, as behind a proxy; others than localhost are refused")
-	f.StringVar(&serve.period, "period", "24h", "what a page without a period shows: 24h, 7d, all, yesterday")
+	f.StringSliceVar(&serve.hosts, "host", nil, "accept requests for the host `NAME` too, such as that of a proxy; without it, only for localhost")
+	f.StringVar(&serve.period, "period", "24h", "period of pages that name none: 24h, 7d, all, yesterday")
 	f.StringVar(&serve.key, "link-key", "", "the `FILE` with the key that links are signed with (see 'bouncelog serve link')")
 	cmd.AddCommand(newServeLink())
 	groupUsage(cmd, serveGroups)
@@ -229,7 +229,7 @@ func (x *serving) run(cmd *cobra.Command, in *input, flag *thresholds) error {
 	return err
 }
 
-// listeners are the sockets of systemd, or else the one that was asked for.
+// listeners returns the sockets that systemd passes, or else the one of --listen.
 func (x *serving) listeners() ([]net.Listener, error) {
 	handed, err := activation.Listeners()
 	if err != nil {
@@ -270,16 +270,16 @@ func (x *serving) listeners() ([]net.Listener, error) {
 	return []net.Listener{l}, nil
 }
 
-// listenUnix listens on a socket that only its owner and group may connect to. A socket
-// that nobody listens on any more is replaced; anything else that is there is not.
+// listenUnix listens on a socket that only its owner and group may connect to. It replaces a socket
+// without a listener; any other file at the path is an error.
 func listenUnix(path string) (net.Listener, error) {
 	if st, err := os.Lstat(path); err == nil {
 		if st.Mode()&fs.ModeSocket == 0 {
-			return nil, fmt.Errorf("%s is there and no socket", path)
+			return nil, fmt.Errorf("%s exists and is not a socket", path)
 		}
 		if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
 			c.Close()
-			return nil, fmt.Errorf("%s: another process listens there", path)
+			return nil, fmt.Errorf("%s: another process listens on it", path)
 		}
 		if err := os.Remove(path); err != nil {
 			return nil, err
@@ -291,7 +291,8 @@ func listenUnix(path string) (net.Listener, error) {
 	return l, err
 }
 
-// What a listener needs so that nobody reads addresses who may not.
+// A need is the protection that a listener needs, so that only the users of the dashboard read
+// addresses.
 type need int
 
 const (
@@ -332,8 +333,8 @@ func (x *serving) protection(addr net.Addr) (need, error) {
 		"--listen %s: others than this machine could read mail addresses there", addr)
 }
 
-// stillProtected holds a listener to its protection: the toolkit reads its file anew
-// for every request, and somebody may have taken the users out.
+// stillProtected refuses requests while the web configuration has no users: the toolkit reads the
+// file again for every request, and the users may have been removed from it.
 func (x *serving) stillProtected(addr net.Addr, next http.Handler, log *slog.Logger) http.Handler {
 	var mu sync.Mutex
 	var was time.Time
@@ -503,11 +504,11 @@ func newServeLink() *cobra.Command {
 	var domain, lasts, at, file string
 	cmd := &cobra.Command{
 		Use:   "link",
-		Short: "A link that shows what became of one sender domain's mail",
-		Long: `Prints a link for a customer or a help desk: without a password it shows what became
-of the mail of one sender domain, and nothing else, until it expires. It is signed with
-the key in --link-key, which is made where it is missing, and kept nowhere: a new key
-ends all links. 'bouncelog serve' needs the same --link-key.`,
+		Short: "Print a link to the mail of one sender domain",
+		Long: `Prints a link for a customer or a help desk: without a password, it shows the mail
+of one sender domain, and nothing else, until it expires. It is signed with the key in
+--link-key, which is created if it does not exist. Links are not stored: a new key
+invalidates all of them. 'bouncelog serve' needs the same --link-key.`,
 		Example: `  bouncelog serve link --sender-domain shop.example --for 7d --url https://mail.example.com`,
 		Args:    needArgs(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -540,9 +541,9 @@ ends all links. 'bouncelog serve' needs the same --link-key.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&domain, "sender-domain", "", "whose mail it shows (`DOMAIN`)")
-	f.StringVar(&lasts, "for", "7d", "how long it is good (`TIME`)")
-	f.StringVar(&at, "url", "http://localhost:9155", "where the dashboard is seen from outside (`URL`)")
+	f.StringVar(&domain, "sender-domain", "", "sender `DOMAIN` whose mail it shows")
+	f.StringVar(&lasts, "for", "7d", "lifetime of the link (`TIME`)")
+	f.StringVar(&at, "url", "http://localhost:9155", "`URL` of the dashboard for its readers")
 	f.StringVar(&file, "link-key", "", "the `FILE` with the key")
 	return cmd
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"bouncelog/internal/table"
 	"bouncelog/store"
 	"bouncelog/store/sqlite"
 )
@@ -20,7 +21,7 @@ func newDBShip() *cobra.Command {
 		Long: `Copies the attempts, the queue and the positions in the logs of the database that
 --db names to a database on a ClickHouse server, which is created if it does not exist.
 Afterwards 'bouncelog follow --db clickhouse://…' with the same --agent continues at
-the same position in each log. The daemon may write to the SQLite database meanwhile: a
+the same position in each log. The daemon may go on writing to the SQLite database: a
 second run copies the new attempts. An interrupted run is not visible on the server; the
 next run continues it.
 
@@ -71,7 +72,7 @@ were stored with --keep-message-ids.`,
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.ErrOrStderr(), "bouncelog: %d attempts copied to the server, as those of %s\n", n, agent)
+			fmt.Fprintf(cmd.ErrOrStderr(), "bouncelog: %s copied to the server, as those of %s\n", table.Count(n, "attempt"), agent)
 			return nil
 		},
 	}

@@ -9,15 +9,15 @@ import (
 	"time"
 )
 
-// A spool writes to a pipe or a terminal and does not wait for a slow reader: a command holds
-// a moment of the database until it has printed its answer, and where that rests in a pager,
-// the daemon's write-ahead log could not begin anew. What the reader does not take
-// waits in memory, beyond spoolMemory in a file that has no name, and beyond spoolFile the
-// command waits. One goroutine writes to it; another, which the first Write starts, hands
-// on. Before hold was called, it writes to the file itself: who asks no database may wait.
+// A spool writes to a pipe or a terminal and does not wait for a slow reader. A command has a read
+// transaction open until it has printed its answer; if a pager kept it open, the daemon's write-ahead
+// log could not be reset. Output that the reader does not take waits in memory, beyond spoolMemory in
+// an unnamed file; beyond spoolFile the command waits. One goroutine writes to the spool; another,
+// which the first Write starts, writes to the pipe. Before hold is called, Write writes to the pipe
+// itself: a command without a database may wait.
 //
-// As long as the reader keeps up, Write waits for it, so that what goes to standard error
-// stands in its place.
+// As long as the reader keeps up, Write waits for it, so that standard output and standard error stay
+// in order.
 type spool struct {
 	to   *os.File
 	held bool

@@ -25,18 +25,18 @@ func newSuppress() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "suppress [FILE...]",
 		Short: "List the addresses to suppress, and why",
-		Long: `Lists the addresses whose mail was returned for a permanent fault of their own
-(no such mailbox, a closed one, an address or a domain that cannot be) and that have
-taken no mail since: since when, how often, and when they took mail last. Policy, a
-blocklist, reputation, failing SPF, DKIM or DMARC, a full mailbox, the content or a
-5xx that leaves the mail queued never put an address on the list; nor does what this
-server, its mail store or its smarthost says for itself, nor what may be a broken
-resolver or a lost user table: many addresses or domains at once while nothing is
-delivered. --why-not shows the addresses that met these, and why they are not on it.
+		Long: `Lists the addresses whose mail was returned for a permanent fault of the address (no
+such mailbox, a closed mailbox, an invalid address or domain) and that have accepted no
+mail since: since when, how often, and when they last accepted mail. These never put an
+address on the list: policy, a blocklist, reputation, failing SPF, DKIM or DMARC, a full
+mailbox, the content, a 5xx that leaves the mail queued, and replies that this server,
+its mail store or its smarthost makes itself. Nor does a possible fault of the resolver
+or of a user table: many addresses or domains at once while nothing is delivered.
+--why-not shows the addresses with such failures, and why they are not on the list.
 
-The forms list, postfix (an access map for check_recipient_access) and exim (a file
-for an lsearch lookup) leave out addresses that are not plain ASCII or hold characters
-that mean something in such a file (wildcards, signs of patterns), and say how many.`,
+The forms list, postfix (an access map for check_recipient_access) and exim (a file for
+an lsearch lookup) leave out addresses that are not plain ASCII or contain characters
+with a meaning in such a file (wildcards, signs of patterns), and print their number.`,
 		Example: `  bouncelog suppress --since 90d --min 2
   bouncelog suppress --format postfix -o /etc/postfix/suppress && postmap /etc/postfix/suppress
   bouncelog suppress --why-not`,
@@ -107,7 +107,7 @@ that mean something in such a file (wildcards, signs of patterns), and say how m
 	f := cmd.Flags()
 	f.Lookup("format").Usage = "table, json, ndjson, csv, tsv, markdown, html, list, postfix or exim (default: table, or what the ending of -o says)"
 	f.BoolVar(&out.noHeader, "no-header", false, "no header line and no comment")
-	f.Int64Var(&least, "min", 1, "at least so many failures since the last delivery")
+	f.Int64Var(&least, "min", 1, "least number of failures since the last delivery")
 	f.BoolVar(&whyNot, "why-not", false, "the addresses with a 5xx that are not to be suppressed, and why")
 	groupUsage(cmd, suppressGroups)
 	return cmd

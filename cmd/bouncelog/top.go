@@ -43,13 +43,13 @@ func newTop() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "top [FILE]",
-		Short: "What the mail does right now, in a terminal",
+		Short: "Show deliveries live in a terminal",
 		Long: `Shows deliveries live: rates, incidents, and who refuses, by provider, domain, reason,
 sender and reply, with the queue by age; enter leads from a provider to its replies, their
 recipients and one message. ? lists the keys.
 
 Reads the database while 'bouncelog follow' writes it, also for several admins at once,
-and asks nothing while nothing is stored. With a FILE it follows that log by itself into
+and sends no query while no attempt is stored. With a FILE it follows that log by itself into
 a temporary database.`,
 		Example: `  bouncelog top
   bouncelog top --window 15m /var/log/mail.log
@@ -248,9 +248,9 @@ func topOnce(cmd *cobra.Command, in *input, o top.Options, paths []string, width
 	return db.Close()
 }
 
-// What is kept of a log that top follows by itself: as far back as a refusal is compared
-// with the past. Its rows are in SQLite's temporary database, which is in memory as far as
-// its cache goes (16 MB) and else in an unnamed file.
+// topKeeps is the age at which attempts of a log that top follows by itself are removed: a refusal
+// is compared with that much of the past. The rows are in SQLite's temporary database: in memory up
+// to the size of its cache (16 MB), otherwise in an unnamed file.
 const (
 	topKeeps  = 29 * 24 * time.Hour
 	topPrunes = time.Hour

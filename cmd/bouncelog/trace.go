@@ -25,9 +25,9 @@ func newTrace() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "trace ADDRESS|QUEUE-ID|MESSAGE-ID",
 		Short: "Trace a recipient or a message, attempt by attempt",
-		Long: `Prints every delivery attempt of a recipient's address, of a queue id or of a
-Message-ID (with or without its angle brackets), in order, in words, and how it
-ended for each recipient; of a queue id without an attempt, how the message ended.`,
+		Long: `Prints every delivery attempt of a recipient, a queue id or a Message-ID (with or
+without its angle brackets) in order, in words, and the result for each recipient. For
+a queue id without an attempt, it prints how the message ended.`,
 		Example: `  bouncelog trace lise@example.com --since 7d
   bouncelog trace 4XyZ1k2m3nz4Q`,
 		Args: needArgs(1, 1, "an address, a queue id or a Message-ID"),
@@ -87,34 +87,7 @@ ended for each recipient; of a queue id without an attempt, how the message ende
 					_, err := io.WriteString(w, render.Trace(attempts, ends, loc))
 					return err
 				}
-				columns := append(render.AttemptColumns(), table.Column{Name: "words", Flex: true}, table.Column{Name: "end"}, table.Column{Name: "warning"}, table.Column{Name: "turn", Flex: true})
-				rw := table.NewRowWriter(w, form, columns)
-				rw.OmitNil = true
-				endings := report.Endings(attempts, ends)
-				for i := range attempts {
-					var end any
-					if e := endings[i]; e != nil {
-						end = e.State
-					}
-					a := &attempts[i]
-					turn := ""
-					if a.Reason != bounce.NoReason {
-						turn = judge.Turn(&a.Delivery, a.Verdict)
-					}
-					cells := append(render.AttemptCells(a), report.Sentence(a), end, table.Optional(a.Warning), table.Optional(turn))
-					if err := rw.Row(cells); err != nil {
-						return err
-					}
-				}
-				if len(attempts) == 0 {
-					for i := range ends {
-						e := &ends[i]
-						if err := rw.Row(append(render.AttemptCells(ended(e)), judge.ExplainLine(judge.EndLine(e.Event)).Title, string(e.Event), nil, nil)); err != nil {
-							return err
-						}
-					}
-				}
-				return rw.Close()
+				return traceRows(w, form, attempts, ends)
 			})
 		},
 	}
@@ -122,4 +95,36 @@ ended for each recipient; of a queue id without an attempt, how the message ende
 	sel.flags(cmd)
 	cmd.Flags().StringVar(&tz.tz, "tz", "", "time zone to print times in (default: this machine's)")
 	return cmd
+}
+
+// traceRows writes a row for each attempt; if there is none, for each end.
+func traceRows(w io.Writer, form table.Format, attempts []store.Attempt, ends []bounce.End) error {
+	columns := append(render.AttemptColumns(), table.Column{Name: "words", Flex: true}, table.Column{Name: "end"}, table.Column{Name: "warning"}, table.Column{Name: "turn", Flex: true})
+	rw := table.NewRowWriter(w, form, columns)
+	rw.OmitNil = true
+	endings := report.Endings(attempts, ends)
+	for i := range attempts {
+		var end any
+		if e := endings[i]; e != nil {
+			end = e.State
+		}
+		a := &attempts[i]
+		turn := ""
+		if a.Reason != bounce.NoReason {
+			turn = judge.Turn(&a.Delivery, a.Verdict)
+		}
+		cells := append(render.AttemptCells(a), report.Sentence(a), end, table.Optional(a.Warning), table.Optional(turn))
+		if err := rw.Row(cells); err != nil {
+			return err
+		}
+	}
+	if len(attempts) == 0 {
+		for i := range ends {
+			e := &ends[i]
+			if err := rw.Row(append(render.AttemptCells(ended(e)), judge.ExplainLine(judge.EndLine(e.Event)).Title, string(e.Event), nil, nil)); err != nil {
+				return err
+			}
+		}
+	}
+	return rw.Close()
 }

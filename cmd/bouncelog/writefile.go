@@ -22,15 +22,16 @@ const maxLinks = 40
 // writeFile calls print with a writer whose text becomes the content of the file at
 // path.
 //
-// A regular file is written beside its place and renamed over it: it is replaced as a
-// whole where print succeeds, and left as it was where anything fails. It keeps its
-// mode, owner and group; where the owner or group cannot be kept, nothing is written.
-// A new file gets mode 0640. Symbolic links are followed and stay; the file that a
-// dangling link names comes into being. What else is there (a device, a named pipe, a
-// socket) is written to as it is, since a rename would replace it by a file.
+// A regular file is written under another name and renamed: it is replaced as a whole if
+// print succeeds, and stays as it was if anything fails. It keeps its mode, owner and
+// group; if owner or group cannot be kept, nothing is written. A new file gets mode 0640.
+// Symbolic links are followed and stay; the file that a dangling link names is created.
+// A device, a named pipe or a socket is written to directly, since a rename would replace
+// it by a file.
 //
-// A link that another user than root laid, be it in place of a parent directory, and what another user put into a sticky
-// directory that all may write to, such as /tmp, is an error that is fs.ErrPermission.
+// A symbolic link of another user than root, also of a parent directory, and a file of
+// another user in a sticky directory that all may write to, such as /tmp, are errors that
+// are fs.ErrPermission.
 func writeFile(ctx context.Context, path string, print func(w io.Writer) error) error {
 	there, err := os.Stat(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
