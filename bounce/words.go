@@ -17,9 +17,9 @@ const (
 // An Outcome is how an attempt ended. The MTA decides it, not the reply code.
 type Outcome uint8
 
-// The outcomes. Hand-offs (to a content filter, to another of one's own
-// instances, an alias's expansion) and probes (address verification) are not
-// deliveries to the recipient's domain and are not counted as such. Databases store the numbers: add
+// The outcomes. Hand-offs (to a content filter or another instance of this host, or the expansion of
+// an alias) and probes (address verification) are not deliveries to the recipient's domain and are not
+// counted as such. Databases store the numbers: add
 // a new outcome at the end, and move none.
 const (
 	NoOutcome Outcome = iota

@@ -159,8 +159,8 @@ type Ref struct {
 	Time   int64  // Unix seconds
 	Source string // Source.ID
 	Offset int64  // of the byte at which its line begins
-	// N tells apart the attempts of one line; 0 for most. A line that expires a message stands for
-	// an attempt for each pending recipient; for these N is 1 + the offset of the recipient's first
+	// N distinguishes the attempts of one line; 0 for most. A line that expires a message is an
+	// attempt for each pending recipient; for these N is 1 + the offset of the recipient's first
 	// attempt.
 	N int64
 }

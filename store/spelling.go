@@ -18,9 +18,9 @@ import (
 // maxLayers is how many times a character may be encoded: "%252540" is an "@".
 const maxLayers = 3
 
-// ReplaceName replaces each spelling of a name in a text by stands, if it is a word of its own. A
+// ReplaceName replaces each spelling of a name in a text by another text, if it is a whole word. A
 // name that is also a word of replies is replaced in quotes and brackets only.
-func ReplaceName(text, name, stands string) string {
+func ReplaceName(text, name, replacement string) string {
 	want := strings.Trim(foldText(name), " ")
 	if len(want) < 2 {
 		return text
@@ -45,11 +45,11 @@ func ReplaceName(text, name, stands string) string {
 			continue
 		}
 		b.WriteString(text[done:i])
-		b.WriteString(stands)
+		b.WriteString(replacement)
 		done, i = end, end-1
 	}
 	b.WriteString(text[done:])
-	return replaceBase64(b.String(), want, stands)
+	return replaceBase64(b.String(), want, replacement)
 }
 
 // spells returns the length in bytes of the spelling of a folded name at the beginning of a text;
@@ -257,8 +257,8 @@ func foldRune(r rune) string {
 	return b.String()
 }
 
-// replaceBase64 replaces each word whose base64 decoding contains a spelling of a name by stands.
-func replaceBase64(text, name, stands string) string {
+// replaceBase64 replaces each word whose base64 decoding contains a spelling of a name by replacement.
+func replaceBase64(text, name, replacement string) string {
 	const fewest = 5
 	if len(name) < fewest {
 		return text
@@ -277,7 +277,7 @@ func replaceBase64(text, name, stands string) string {
 		word := text[start:i]
 		if is, err := base64.RawStdEncoding.DecodeString(word[:len(word)-len(word)%4%2]); err == nil && strings.Contains(foldText(string(is)), name) {
 			b.WriteString(text[done:start])
-			b.WriteString(stands)
+			b.WriteString(replacement)
 			done = i
 		}
 	}

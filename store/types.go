@@ -12,9 +12,10 @@ import (
 	"bouncelog/internal/ascii"
 )
 
-// An Attempt is a delivery attempt with its verdict. A store keeps the SASLUser of the client that
-// handed the message in, or else the ClientIP. For a delivery it may drop both, the Warning, the
-// text of the MessageID, and the variable parts of the Response.
+// An Attempt is a delivery attempt with its verdict. A store does not keep its Delays, Size and
+// ClientHost. It keeps the SASLUser of the client that submitted the message, or else the ClientIP.
+// For a delivery it may drop both, the Warning, the text of the MessageID, and the variable parts of
+// the Response.
 //
 // A deferral without an attempt (Untried) has the Verdict of the last attempt made, since no relay
 // was contacted. This is the last attempt of its message to the recipient. If there is none, it is
@@ -127,9 +128,9 @@ type Source struct {
 
 	// Counts so far: Lines = Delivery + Queue + Rejected + Skipped + Unparsed + Blank.
 	Lines    int64 // complete lines read
-	Delivery int64 // of these, lines with delivery attempts
+	Delivery int64 // lines with delivery attempts
 	Attempts int64 // delivery attempts in them
-	Repeated int64 // of these, attempts from "message repeated n times"
+	Repeated int64 // the part of Attempts that is from "message repeated n times"
 	Queue    int64 // lines about messages in the queue (arrival, expiry, removal)
 	Rejected int64 // lines about mail that this server refused (inbound)
 	Skipped  int64 // lines that are not about deliveries

@@ -12,20 +12,19 @@ import (
 	"time"
 )
 
-// A log that was trimmed (tail -n 200 log >tmp; mv tmp log), edited (sed -i), or whose
-// beginning was given back to the file system (fallocate -c, -p) does not begin any
-// more as it did, or holds something else before the place where it was left. It is
-// recognised by the last lines that were read: reading resumes behind them. All lines
-// before them count as read; whether they were cannot be known.
+// A log may be trimmed (tail -n 200 log >tmp; mv tmp log), edited (sed -i), or lose its beginning
+// to the file system (fallocate -c, -p). Then it has another beginning, or other bytes before
+// the position. It is recognised by the last lines that were read: reading resumes after them.
+// All lines before them count as read, although an edit may have added some.
 
 const (
-	linesMax  = 16       // lines that are remembered of each source
-	lineMax   = 64 << 10 // length of those, at most
-	linesFew  = 4        // as many equal lines are enough, wherever they are
-	linesSize = 64       // and as many bytes: short lines may come again
+	linesMax  = 16       // lines remembered of each source
+	lineMax   = 64 << 10 // their greatest length, in bytes
+	linesFew  = 4        // equal lines that identify a source
+	linesSize = 64       // their least size, in bytes: short lines may occur again
 
-	// settleMin and settleMax bound how long a truncated file without a copy is not read: somebody
-	// may be writing its old content back.
+	// A truncated file without a copy is not read for settleMin to settleMax: a program may be
+	// writing its old content back.
 	settleMin = 200 * time.Millisecond
 	settleMax = time.Second
 )
@@ -130,8 +129,8 @@ func (r *reader) edited(f *os.File, path string, base int64, head []byte, short 
 	from := base
 	candidates := []*entry{short}
 	if short != nil {
-		// It may be a copy that grows, which is looked at often. What was added
-		// to an edited log since is not much.
+		// It may be a growing copy, which is checked often, so only its end is read. An edited log
+		// has grown little since.
 		from = max(base, fi.Size()-1<<20)
 	} else {
 		candidates = r.sources.left(path, r.live)

@@ -14,10 +14,10 @@ import (
 type FollowOptions struct {
 	Stdin   io.Reader     // what "-" reads; nil: os.Stdin
 	MaxLine int           // longer lines are cut, in bytes; 0: DefaultMaxLine
-	Poll    time.Duration // how often the names are looked at; 0: 50 ms
-	// Native reads without the following library, woken by the file system
-	// (inotify) or by Poll. It is always so where the library cannot be
-	// used: not on Linux, no /proc, network file systems.
+	Poll    time.Duration // between two checks of the names; 0: 50 ms
+	// Native reads without the library that follows files, woken by the file
+	// system (inotify) or by Poll. Systems other than Linux, a missing /proc
+	// and network file systems always have it.
 	Native bool
 	// NoHistory leaves out the rotations that are there when a log is
 	// followed for the first time. Otherwise they are read first.
@@ -29,8 +29,8 @@ type FollowOptions struct {
 	// whose output is read from a journal besides what mail servers log there:
 	// that of docker's or podman's log driver journald.
 	Containers []string
-	// JournalSince leaves out what a journal holds from before, where it is followed for
-	// the first time: what was read from elsewhere. Zero: nothing is left out.
+	// JournalSince is the time before which a journal's entries are left out when it is
+	// followed for the first time, since they were read from a file. Zero: none is.
 	JournalSince time.Time
 	// Reopen, when it yields, makes Follow check all names again at once (SIGHUP).
 	Reopen <-chan struct{}
@@ -48,29 +48,29 @@ const (
 	commitPause   = 500 * time.Millisecond // between two commits: each writes the pages that it shares with the next
 	idleEvery     = time.Second
 	globEvery     = time.Second
-	retryEvery    = 2 * time.Second        // for what could not be read
-	finishedAfter = time.Minute            // a file that nobody has written to for so long is finished
-	goneAfter     = time.Hour              // one that was deleted is closed, and its space is free
-	suspendAfter  = 2 * time.Second        // a file that nobody has written to for so long is not waited on any more
-	idlePoll      = 500 * time.Millisecond // how often, at least, a quiet log is looked at
+	retryEvery    = 2 * time.Second        // after a failed read
+	finishedAfter = time.Minute            // without a write: a rotated file is finished
+	goneAfter     = time.Hour              // a deleted file is closed, which frees its space
+	suspendAfter  = 2 * time.Second        // without a write: the goroutine that waits for the file ends
+	idlePoll      = 500 * time.Millisecond // the longest time between two checks of a quiet log
 	keepOld       = 3                      // rotated files that are kept open
 )
 
-// Follow hands lines of the sources to emit as they come, from where known
-// says each was left: files, which need not exist yet; globs, whose new files
-// are picked up; "journal:" or "journal:NAMESPACE", systemd's journal; "-",
-// standard input. It returns nil when ctx ends, or at the end of standard
-// input where there is nothing else to follow.
+// Follow passes lines of the sources to emit as they come. It begins at the
+// positions in known. Sources are files, which need not exist yet; globs, whose
+// new files are followed too; "journal:" or "journal:NAMESPACE", systemd's
+// journal; "-", standard input. It returns nil when ctx ends, or at the end of
+// standard input if that is the only source.
 //
 // emit and the hooks in o are called from one goroutine at a time. While emit
-// takes its time, at most about two megabytes a source are read ahead.
+// runs, at most about two megabytes a source are read ahead.
 //
-// A log that nobody writes to is looked at the less often the longer that lasts, down
-// to twice a second, and the file system is asked to tell of changes (inotify): a glob
-// may match many.
+// The longer a log is quiet, the less often it is checked, down to twice a second;
+// the file system reports changes before that (inotify). A glob may match many logs.
 //
-// A line is handed out once its "\n" is there. Only the rest of a rotated file
-// that nobody has written to for a minute, or that is compressed, is handed out without.
+// A line is emitted once its "\n" is there. The last line of a rotated file may
+// have none: it is emitted if the file is compressed, or was not written to for a
+// minute.
 func Follow(ctx context.Context, sources []string, known []Position, o FollowOptions, emit func(*Chunk) error) error {
 	l, err := newSourceSet(known)
 	if err != nil {

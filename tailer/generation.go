@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// A generation is one open file behind a followed name: what the name leads to, what
-// it led to before, or a rotation that is being read. It stays open, and so the same
-// file, whatever happens to its names. Only the follower's goroutine touches it; the
-// blockReader that its readAhead works with is a copy.
+// A generation is one open file behind a followed name: the file that has the name now
+// or had it before, or a rotation that is being read. Since it stays open, it is the same
+// file under any name. Only the follower's goroutine uses it; its readAhead has a copy of
+// the blockReader.
 type generation struct {
 	f     *os.File
 	info  os.FileInfo // when it was opened
 	src   *Source     // replaced, never altered: chunks refer to it
-	entry *entry      // the source that it is; nil: not known yet, as there is no whole line
-	at    int64       // entry.offset when a block of this file was handed out last
+	entry *entry      // its source; nil: not known yet, since there is no whole line
+	at    int64       // entry.offset after the last block of this file
 
 	// Either ahead reads it, or blocks does, from the follower's goroutine.
 	blocks *blockReader
@@ -49,7 +49,7 @@ func (l *logFile) stopReadAhead(g *generation) error {
 	return nil
 }
 
-// deliverBlock hands out a block that a readAhead has read. It returns false if the block does not
+// deliverBlock delivers a block that a readAhead has read. It returns false if the block does not
 // continue the source: the readAhead must then start again.
 func (l *logFile) deliverBlock(g *generation, b block) (bool, error) {
 	if b.event != nil {

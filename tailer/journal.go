@@ -30,12 +30,12 @@ var journalMatch = []string{"SYSLOG_FACILITY=2", "+", "SYSLOG_IDENTIFIER=exim", 
 // facility, and their names cannot be matched by a pattern.
 var engineMatch = []string{"_COMM=dockerd", "+", "_COMM=conmon"}
 
-// journalFields are the fields that are needed of an entry, besides the cursor and the time.
+// journalFields are the fields of an entry that are read, besides the cursor and the time.
 // CONTAINER_NAME is set by the log drivers of docker and podman.
 const journalFields = "MESSAGE,_HOSTNAME,SYSLOG_IDENTIFIER,SYSLOG_PID,_PID,_COMM,CONTAINER_NAME"
 
-// entryMax bounds an entry as journalctl prints it, in bytes. A byte may take
-// five there.
+// entryMax is the greatest length of an entry as journalctl prints it, in bytes. A byte
+// of the message may take five.
 const entryMax = 24 << 20
 
 // A journalFeed follows systemd's journal through journalctl: reading it in

@@ -76,7 +76,7 @@ func (p *readAhead) run() {
 	defer p.unwatch()
 	stalled := false   // the library gave up with lines unread
 	last := time.Now() // of a block
-	var told time.Time // when it was last told that it had
+	var told time.Time // when that was last reported
 	for {
 		b, err := p.next()
 		switch err {
@@ -187,7 +187,7 @@ func (p *readAhead) unwatch() {
 	}
 }
 
-// stop ends the readAhead and returns the blocks that nobody has taken.
+// stop ends the readAhead and returns the blocks that were not taken.
 func (p *readAhead) stop() (left []block) {
 	close(p.quit)
 	<-p.done

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// How rotated logs are named: logrotate's and newsyslog's mail.log.1,
+// The names of rotated logs: logrotate's and newsyslog's mail.log.1,
 // mail.log.2.gz; dateext's mail.log-20261123, mail.log-20261123.gz, with any
 // dateformat that begins with a digit; logrotate's "extension .log",
 // mail-20261123.log; savelog's and exicyclog's mainlog.01. When the writer was

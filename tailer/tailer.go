@@ -1,16 +1,16 @@
-// Package tailer turns log files into whole lines with an exact position, so
-// that whoever stores lines and position in one transaction has every line
+// Package tailer turns log files into whole lines with an exact position. A
+// caller that stores lines and position in one transaction has every line
 // exactly once: across rotation, truncation, restarts, kill -9 and compression.
 //
 // [Read] reads files to their end; [Follow] catches up and goes on until its
-// context ends. Both hand out [Chunk]s, stretches of whole lines.
+// context ends. Both pass [Chunk]s to a function: stretches of whole lines.
 //
 // A source is known by its content, not by its name: its [Source.ID] is made from
 // its first line. So mail.log, later mail.log.1, later mail.log.2.gz, is one source,
-// and a copy of it yields nothing new. See docs/following.md for what is guaranteed
-// and what cannot be.
+// and a copy of it yields nothing new. docs/following.md lists the guarantees and
+// their limits.
 //
-// How a byte becomes a line, and who holds what:
+// The way of a byte, and the types that own it:
 //
 //	name  mail.log                 mail.log.1       mail.log.2.gz      -, journal:
 //	         |                         |                  |                 |
@@ -77,9 +77,9 @@ type Source struct {
 	Size     int64     // bytes of the file as it is stored, when it was opened; 0 where unknown
 }
 
-// A Position says how far a source has been read. It is to be stored in the
-// same transaction as what the lines before it yielded, and handed to the next
-// Read or Follow.
+// A Position is the place up to which a source has been read. Store it in the
+// same transaction as the results of the lines before it, and pass it to the
+// next Read or Follow.
 type Position struct {
 	ID     string // of the source
 	Path   string // where it was last seen
@@ -94,12 +94,12 @@ type Chunk struct {
 	// Offset is that of Data[0], after decompression. A journal's is the
 	// number of entries before Data.
 	Offset int64
-	// Data holds whole lines, each ended by "\n". The last one lacks it where
-	// a finished file ends without, and where the line is longer than MaxLine
-	// and was cut: what follows of such a line is skipped.
+	// Data holds whole lines, each ended by "\n". The last one has none if a
+	// finished file ends without one, or if the line is longer than MaxLine:
+	// the rest of such a line is skipped.
 	// It is valid until emit returns.
 	Data     []byte
-	Position Position // behind Data
+	Position Position // after Data
 	// Behind counts the bytes of this source that are known to be unread
 	// after Data: 0 when caught up, -1 where that is not known.
 	Behind int64
@@ -133,9 +133,8 @@ func (c *Chunk) Lines() iter.Seq2[int64, []byte] {
 	}
 }
 
-// What can be wrong with something that was to be read. They are wrapped in a
-// [PathError], beside the errors of package os such as [fs.ErrNotExist] and
-// [fs.ErrPermission].
+// The errors of inputs. They are wrapped in a [PathError], as are errors of
+// package os such as [fs.ErrNotExist] and [fs.ErrPermission].
 var (
 	ErrTruncated = errors.New("compressed file is cut short")
 	ErrCorrupt   = errors.New("compressed file is damaged")
@@ -205,5 +204,5 @@ func (e Event) String() string {
 // DefaultMaxLine is the length at which lines are cut, in bytes.
 const DefaultMaxLine = 4 << 20
 
-// blockSize is how much is read at once, in bytes.
+// blockSize is the number of bytes read at a time.
 const blockSize = 256 << 10

@@ -61,9 +61,9 @@ func Read(path string) ([]Setting, error) {
 	return Parse(text)
 }
 
-// Parse reads the text of a file, in the order in which it was written. A table
-// without a key yields a setting with an empty key, so that a name that nobody
-// knows is found. Arrays of tables are an error.
+// Parse returns the settings of a file in their order. A table without a key yields a setting with an
+// empty key, so that the caller can reject the name of an unknown table. Arrays of tables are an
+// error.
 func Parse(text []byte) ([]Setting, error) {
 	return parse(text, MaxFile, false)
 }

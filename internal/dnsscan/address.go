@@ -34,7 +34,7 @@ func (s *scanner) ptr(ctx context.Context, a *about) {
 	if len(names) == 0 {
 		f := Finding{
 			What: "The address " + a.ip + " has no name (PTR).", Why: whyPTR,
-			Do:     "Have it set by whoever gave you the address (the provider's panel), to the name that the server says in HELO.",
+			Do:     "Have the provider of the address set it (often in its panel) to the name that the server sends in HELO.",
 			Record: record, Reference: "RFC 1912 2.1, RFC 5321 4.1.1.1",
 		}
 		if len(answer.aliases) > 0 {

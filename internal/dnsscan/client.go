@@ -21,7 +21,7 @@ const (
 )
 
 const (
-	tries         = 2        // rounds over the servers for a question that nobody answers
+	tries         = 2        // rounds over the servers for a question without an answer
 	udpSize       = 1232     // bytes of an answer that fit into any packet (DNS flag day 2020)
 	aliasesAtMost = 8        // CNAME records followed for a name
 	strayAtMost   = 64       // datagrams that do not belong to the question
@@ -47,7 +47,7 @@ type Client struct {
 	asked   int    // questions put to the servers
 	heard   bool   // one of them was answered
 	served  bool   // one of them was not refused
-	silent  int    // questions that nobody answered
+	silent  int    // questions without an answer
 	lastErr string // how the last unanswered question failed
 }
 

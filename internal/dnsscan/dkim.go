@@ -147,7 +147,7 @@ func (s *scanner) dkim(ctx context.Context, a *about) {
 		if len(txts) > 0 {
 			a.add(CheckDKIM, Info, "dkim-wildcard", Finding{
 				What: a.domain + " answers for every DKIM selector, so its keys cannot be found by trying common names.",
-				Do:   "Name the selector with --selector: it stands as s= in the DKIM-Signature of a message.", Reference: "RFC 6376 3.6.2.1",
+				Do:   "Name the selector with --selector: it is the value of s= in the DKIM-Signature of a message.", Reference: "RFC 6376 3.6.2.1",
 			})
 			return
 		}
@@ -188,7 +188,7 @@ func (s *scanner) dkim(ctx context.Context, a *about) {
 	f := Finding{
 		What: fmt.Sprintf("No DKIM key of %s was found under %d common selectors; it may have keys under other names.", a.domain, len(selectors)),
 		Why:  "Gmail, Yahoo and Microsoft want mail signed: 550 5.7.26, 550 5.7.515.", Reference: "RFC 6376 3.6.2",
-		Do:     "If mail is signed, name the selector with --selector: it stands as s= in the DKIM-Signature of a message. If not, sign it (OpenDKIM, rspamd, Exim's dkim_domain) and publish the key.",
+		Do:     "If mail is signed, name the selector with --selector: it is the value of s= in the DKIM-Signature of a message. If not, sign it (OpenDKIM, rspamd, Exim's dkim_domain) and publish the key.",
 		Record: "mail._domainkey." + a.domain + `. TXT "v=DKIM1; k=rsa; p=…the public key in base64…"`,
 	}
 	// A name that exists without records has names below it (RFC 8020).
@@ -221,7 +221,7 @@ func (s *scanner) dkimSelector(ctx context.Context, a *about, selector string, g
 			f.What = fmt.Sprintf("%s leads to %s (CNAME), and nothing is there.", key, answer.aliases[len(answer.aliases)-1])
 			f.Do, f.Record = "Have the service publish its key, or correct the CNAME.", ""
 		} else if twice, _, err := s.txt(ctx, name+"."+a.domain); err == nil && len(twice) > 0 {
-			f.What = fmt.Sprintf("%s does not exist; it stands under %s.%s instead: the zone's name was added once more.", key, name, a.domain)
+			f.What = fmt.Sprintf("%s does not exist, but %s.%s does: the zone's name was appended twice.", key, name, a.domain)
 			f.Do = "Enter the name without the domain, or with a dot at its end."
 		}
 		a.add(CheckDKIM, Error, "dkim-missing", f)
@@ -236,7 +236,7 @@ func (s *scanner) dkimSelector(ctx context.Context, a *about, selector string, g
 	k := parseDKIM(txts[0])
 	for _, b := range k.broken {
 		a.add(CheckDKIM, Error, "dkim-broken", Finding{
-			What: fmt.Sprintf("%s is broken: %s.", key, b), Why: whyDKIM, Do: "Publish it anew, from the file that the signer made.",
+			What: fmt.Sprintf("%s is broken: %s.", key, b), Why: whyDKIM, Do: "Publish it again, from the file that the signer made.",
 			Record: record, Reference: "RFC 6376 3.6.1",
 		})
 	}

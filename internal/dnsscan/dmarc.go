@@ -237,12 +237,12 @@ func (s *scanner) dmarc(ctx context.Context, a *about) {
 		Record: dmarcProposal(a.domain), Reference: "RFC 9989 4.7, RFC 7489 6.3",
 	}
 	if twice, _, err := s.dmarcAt(ctx, a.domain+"."+a.domain); err == nil && len(twice) > 0 {
-		f.What = fmt.Sprintf("%s has no DMARC record; one stands under _dmarc.%s.%s instead: the zone's name was added once more.", a.domain, a.domain, a.domain)
+		f.What = fmt.Sprintf("%s has no DMARC record, but _dmarc.%s.%s has one: the zone's name was appended twice.", a.domain, a.domain, a.domain)
 		f.Do, f.Record = "Enter the name without the domain, or with a dot at its end.", txtRecord("_dmarc."+a.domain, twice[0])
 	} else if txts, _, err := s.txt(ctx, a.domain); err == nil {
 		for _, txt := range txts {
 			if isDMARC(txt) {
-				f.What = fmt.Sprintf("%s has its DMARC record at the domain itself, where nobody looks for it.", a.domain)
+				f.What = fmt.Sprintf("%s has its DMARC record at the domain itself, where receivers do not look it up.", a.domain)
 				f.Do, f.Record = "Move it to _dmarc."+a.domain+".", txtRecord("_dmarc."+a.domain, txt)
 			}
 		}

@@ -5,7 +5,7 @@
 // publish.
 //
 // An attacker may have chosen everything that comes from the DNS. The texts of a Finding are
-// bounded in length, but not made harmless: whoever prints them must do that.
+// bounded in length, but not cleaned: the caller must clean them before it prints them.
 package dnsscan
 
 import (

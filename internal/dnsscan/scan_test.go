@@ -180,7 +180,7 @@ func TestDomains(t *testing.T) {
 		{"dmarc-dkimstrict.test", CheckDMARC, "info dmarc-strict, ok dmarc-ok", "strict on DKIM:"},
 		{"dmarc-external.test", CheckDMARC, "warning dmarc-reports-refused, ok dmarc-reports-ok, ok dmarc-ok", `dmarc-external.test._report._dmarc.reports.test. TXT "v=DMARC1"`},
 		{"dmarc-apex.test", CheckDMARC, "error dmarc-missing", `Move it to _dmarc.dmarc-apex.test`},
-		{"dmarc-doubled.test", CheckDMARC, "error dmarc-missing", "once more"},
+		{"dmarc-doubled.test", CheckDMARC, "error dmarc-missing", "appended twice"},
 		{"sub.good.test", CheckDMARC, "info dmarc-inherited, ok dmarc-ok", "reject (p)"},
 		{"deep.sub.dmarc-misc.test", CheckDMARC, "warning dmarc-subdomains, warning dmarc-no-reports, info dmarc-inherited, info dmarc-pct, info dmarc-strict, ok dmarc-ok", "none (sp)"},
 		{"dmarc-servfail.test", CheckDMARC, "warning dmarc-unanswered", ""},
@@ -244,7 +244,7 @@ func TestSelectors(t *testing.T) {
 	c := client(world(t))
 	for _, test := range []struct{ selector, want, says string }{
 		{"none", "error dkim-missing", `none._domainkey.dkim.test. TXT "v=DKIM1; k=rsa; p=`},
-		{"doubled", "error dkim-missing", "once more"},
+		{"doubled", "error dkim-missing", "appended twice"},
 		{"revoked", "error dkim-revoked", ""},
 		{"s512", "error dkim-short", "512 bits"},
 		{"s1000", "error dkim-short", "RFC 8301"},

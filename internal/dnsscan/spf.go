@@ -103,7 +103,7 @@ func parseSPF(txt string) *spfRecord {
 			switch t.name {
 			case "redirect", "exp":
 				if modifiers[t.name] {
-					fault("%s= stands there twice", t.name)
+					fault("%s= occurs twice", t.name)
 				}
 				modifiers[t.name] = true
 				if why := domainSpec(t.value); why != "" {
@@ -112,7 +112,7 @@ func parseSPF(txt string) *spfRecord {
 			case "include", "a", "mx", "ip4", "ip6", "ptr", "exists", "all":
 				r.notes = append(r.notes, fmt.Sprintf("%s is ignored: write %s with a colon", quote(word), t.name))
 			case "v":
-				fault("%s stands there a second time: two records in one", quote(word))
+				fault("%s occurs twice: two records in one", quote(word))
 			}
 			r.terms = append(r.terms, t)
 			continue
@@ -179,7 +179,7 @@ func parseSPF(txt string) *spfRecord {
 			continue
 		}
 		if ended != "" {
-			r.notes = append(r.notes, fmt.Sprintf("%s stands after %s and is never looked at", quote(t.text), quote(ended)))
+			r.notes = append(r.notes, fmt.Sprintf("%s is after %s and is never evaluated", quote(t.text), quote(ended)))
 		}
 		if t.name == "all" && ended == "" {
 			ended = t.text
@@ -397,7 +397,7 @@ func (w *spfWalk) record(ctx context.Context, domain, txt string, path []string)
 	}
 	if !hasAll && own && !slices.ContainsFunc(r.terms, func(t spfTerm) bool { return t.name == "redirect" }) {
 		w.a.add(CheckSPF, Warning, "spf-no-end", Finding{
-			What: "The SPF record of " + domain + " does not say what about all other addresses.", Why: "They come out as neutral: nobody is kept from sending as the domain, and receivers trust it less.",
+			What: "The SPF record of " + domain + " has no result for all other addresses.", Why: "Their result is neutral: anyone can send as the domain, and receivers trust it less.",
 			Do: "End it with -all, or with ~all for a start.", Record: txtRecord(domain, txt+" ~all"), Reference: "RFC 7208 4.7, 5.1",
 		})
 	}

@@ -40,7 +40,7 @@ func tags(txt string) (list []tag, faults []string) {
 			faults = append(faults, quote(name)+" is not the name of a tag")
 			continue
 		case has(list, name):
-			faults = append(faults, "the tag "+name+" stands there twice")
+			faults = append(faults, "the tag "+name+" occurs twice")
 			continue
 		}
 		if len(list) < atMost {

@@ -141,8 +141,8 @@ func (s *scanner) tlsRPT(ctx context.Context, a *about) {
 	}
 }
 
-// dane looks at the TLSA records of the MX hosts (RFC 7672). What they say is
-// not held against the certificates: nobody is connected to.
+// dane checks the TLSA records of the MX hosts (RFC 7672). It connects to no host, so it does not
+// compare them with the certificates.
 func (s *scanner) dane(ctx context.Context, a *about, mxValidated bool, hosts []string) {
 	good := []string{}
 	any := false

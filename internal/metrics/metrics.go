@@ -1,6 +1,6 @@
 // Package metrics shows the work of the daemon to Prometheus: counters of what was stored, how many
-// bytes are unread, and whether the daemon is healthy. Memory is bounded, whatever names the log
-// holds.
+// bytes are unread, and whether the daemon is healthy. Memory is bounded: names from the log do not
+// become labels without a limit.
 package metrics
 
 import (
@@ -21,7 +21,7 @@ import (
 // are counted as "other".
 const Domains = 50
 
-// unwell is how long after its last sign of life the daemon counts as unhealthy: the unit's
+// unwell is the time since the last call of Alive after which the daemon is unhealthy: the unit's
 // WatchdogSec.
 const unwell = 5 * time.Minute
 
@@ -116,7 +116,7 @@ func New(version string, size func() float64) *Metrics {
 	return m
 }
 
-// A Key is what attempts are counted by. Each of the three has few values.
+// A Key holds the labels of a counter of attempts. Each has few values.
 type Key struct{ MTA, Outcome, Reason string }
 
 // Attempts counts n stored attempts.

@@ -2,23 +2,23 @@ package provider
 
 // A Known is an entry of Table: a provider or a hosted filter.
 type Known struct {
-	// ID is what rules call it; "" where no rule names it. Name is for people.
+	// ID is its name in rules; "" if no rule names it. Name is its name in reports.
 	ID, Name string
-	// Filter reports that its customers decide what is refused, each for their own
-	// recipients.
+	// Filter: it is a hosted filter. Each of its customers decides what is refused to the
+	// customer's recipients.
 	Filter bool
-	// Domains are the registered domains of its relays. Those of one list are one
-	// provider in reports, called by the first.
+	// Domains are the registered domains of its relays. The domains of one list are one
+	// provider in reports, with the name of the first.
 	Domains [][]string
-	// Also are suffixes of other relays that answer in the same words: parts of
-	// Domains that rules tell apart, and hosts that are not told as this provider.
+	// Also are suffixes of other relays that give the same replies: parts of Domains that
+	// rules distinguish, and hosts that reports do not count as this provider.
 	Also []string
-	// Pages are what it publishes for those who send to it, the most useful first
-	// (docs/providers.md has the same addresses).
+	// Pages are the addresses of its pages for senders, the most useful first
+	// (docs/providers.md has the same).
 	Pages []string
 }
 
-// Hosts are all suffixes of its relays' names.
+// Hosts returns all suffixes of its relays' names.
 func (k *Known) Hosts() (hosts []string) {
 	for _, list := range k.Domains {
 		hosts = append(hosts, list...)

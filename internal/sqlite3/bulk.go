@@ -134,15 +134,15 @@ type Bulk struct {
 	rows    []byte // that wait; see with_rows
 }
 
-// NewInsert makes a Bulk that adds rows to a table. On is what follows the values, such as
-// "ON CONFLICT DO NOTHING". A row that SQLite refuses leaves those before it: the caller's
-// transaction ends then.
+// NewInsert returns a Bulk that adds rows to a table. on is the end of the statement, such as
+// "ON CONFLICT DO NOTHING". A row that SQLite refuses does not undo those before it: the caller's
+// transaction ends with the error.
 func (q *Queue) NewInsert(table string, columns int, on string) *Bulk {
-	// OR FAIL: SQLite need not be ready to take back a part of the statement.
+	// OR FAIL: SQLite keeps no journal for undoing a part of the statement.
 	return q.NewBulk("INSERT OR FAIL INTO "+table+" VALUES (?"+strings.Repeat(",?", columns-1)+") "+on, columns)
 }
 
-// NewBulk makes a Bulk that runs a statement with so many parameters.
+// NewBulk returns a Bulk that runs a statement with the given number of parameters.
 func (q *Queue) NewBulk(sql string, columns int) *Bulk {
 	return &Bulk{q: q, sql: sql, columns: columns}
 }
@@ -150,7 +150,7 @@ func (q *Queue) NewBulk(sql string, columns int) *Bulk {
 // Add adds a row; see Flush. The values are int64, string, []byte or nil, and are copied.
 func (b *Bulk) Add(values ...any) {
 	if len(values) != b.columns {
-		panic("sqlite3: another number of values")
+		panic("sqlite3: wrong number of values")
 	}
 	if b.rows == nil {
 		select {
@@ -167,7 +167,7 @@ func (b *Bulk) Add(values ...any) {
 	}
 }
 
-// Flush hands the rows over that wait.
+// Flush adds the collected rows to the queue.
 func (b *Bulk) Flush() {
 	if len(b.rows) == 0 {
 		return

@@ -9,47 +9,44 @@ import (
 	"time"
 )
 
-// A Checkpointer moves what was committed from the write-ahead log into the database,
-// beside the connection that writes: that one would wait for the disk meanwhile. It owns
-// a connection and a goroutine. Switch SQLite's own checkpoints off on the connection that
-// writes (PRAGMA wal_autocheckpoint = 0).
+// A Checkpointer moves committed pages from the write-ahead log into the database. It owns a
+// connection and a goroutine, so that the connection that writes does not wait for the disk. Switch
+// SQLite's own checkpoints off on the connection that writes (PRAGMA wal_autocheckpoint = 0).
 //
-// The log begins anew, in the same place, with a transaction that finds all of it in the
-// database and nobody reading it. Readers that follow one another without a gap keep it
-// from that, and so does one that rests in the middle of its answer: see Queue.catchUp and
-// Queue.Cut.
+// A transaction resets the log (it writes from the log's beginning) if all of the log is in the
+// database and no reader uses it. Overlapping readers prevent that, and so does a long read: see
+// Queue.catchUp and Queue.Cut.
 type Checkpointer struct {
 	c       *Conn
 	due     chan struct{}
 	ended   chan struct{}
-	running sync.Mutex   // held while a checkpoint is made
-	large   atomic.Bool  // the log should begin anew
-	behind  int          // checkpoints that were due while one was; the queue's goroutine owns it
-	next    int64        // pages of the log at which readers are waited for; the queue's goroutine owns it
+	running sync.Mutex   // locked during a checkpoint
+	large   atomic.Bool  // the log should be reset
+	behind  int          // checkpoints that became due during another; the queue's goroutine owns it
+	next    int64        // size of the log, in pages, at which to wait for readers; the queue's goroutine owns it
 	failure atomic.Value // failure of the last checkpoint
 }
 
 type failure struct{ err error }
 
 const (
-	// checkpointAfter is about how many bytes may be committed to the log before.
+	// checkpointAfter is about the number of bytes committed to the log between two checkpoints.
 	checkpointAfter = 2 << 20
-	// commitWeight is about how many bytes a commit adds to the log beyond its rows: the
-	// pages that it shares with the next.
+	// commitWeight is about the number of bytes that a commit adds to the log beyond its rows: the
+	// pages that it shares with the next commit.
 	commitWeight = 256 << 10
-	// maxLogPages is at how many pages the log is large.
+	// maxLogPages is the size from which the log is large, in pages.
 	maxLogPages = 2048
-	// waitLogPages is after how many pages more the writer waits for readers, and
-	// waitReaders for how long, so that the log can begin anew.
+	// After each waitLogPages pages more, the writer waits up to waitReaders for readers, so that
+	// the log can be reset.
 	waitLogPages = 8192
 	waitReaders  = 500 * time.Millisecond
-	// maxBehind is how many checkpoints may be due before the writer waits: on a busy
-	// machine the log would grow without a bound.
+	// maxBehind is the number of due checkpoints from which on the writer waits: on a busy machine
+	// the log would otherwise grow without a limit.
 	maxBehind = 4
 )
 
-// NewCheckpointer starts one that uses c, which it closes in the end. Queue.Checkpoint
-// gives it work.
+// NewCheckpointer starts a Checkpointer on c, which it closes at its end. Pass it to Queue.Checkpoint.
 func NewCheckpointer(c *Conn) *Checkpointer {
 	k := &Checkpointer{c: c, due: make(chan struct{}, 1), ended: make(chan struct{}), next: waitLogPages}
 	go func() {
@@ -63,8 +60,8 @@ func NewCheckpointer(c *Conn) *Checkpointer {
 	return k
 }
 
-// run makes a checkpoint that waits for nobody, and returns the size of the log in pages.
-// Whatever stands in its way, the log keeps all of it.
+// run makes a checkpoint that does not wait for readers, and returns the size of the log in pages.
+// What it cannot move into the database stays in the log.
 func (k *Checkpointer) run() (pages int64) {
 	k.running.Lock()
 	defer k.running.Unlock()
@@ -96,10 +93,10 @@ func (k *Checkpointer) start() {
 	}
 }
 
-// catchUp makes a checkpoint where the log is large. It is called between two
-// transactions: with all of it in the database, and only then, the next begins the log
-// anew, if nobody reads it just then. If that does not happen for long, since readers follow one
-// another, the log is cut: while that waits for those who read, new ones do without the log.
+// catchUp makes a checkpoint if the log is large. It is called between two transactions: only if all
+// of the log is in the database and no reader uses it does the next transaction reset the log. If
+// overlapping readers prevent that for long, the log is truncated, which waits for these readers; new
+// readers read the database alone.
 func (q *Queue) catchUp() {
 	k := q.checkpoints
 	if !k.large.Swap(false) {
@@ -115,9 +112,9 @@ func (q *Queue) catchUp() {
 	}
 }
 
-// Cut moves all of the write-ahead log into the database and cuts the file of the log to
-// nothing, between two transactions. It waits so long for others who write and who read,
-// and reports whether it was possible: not where somebody goes on reading.
+// Cut moves all of the write-ahead log into the database and truncates the log to nothing, between two
+// transactions. It waits for other writers and readers for at most patience. It reports whether it
+// succeeded; a long read prevents it.
 func (q *Queue) Cut(patience time.Duration) bool {
 	q.pending.Wait()
 	return q.checkpoints != nil && q.cut(patience)

@@ -109,14 +109,14 @@ func TextHash(s string) int64 {
 	return int64(h.Sum64())
 }
 
-// Batch is how many rows to read at a time where there may be very many: more take new
+// Batch is the number of rows to read at a time if there may be very many: a larger number allocates
 // memory each time.
 const Batch = 1 << 12
 
-// Columns runs a statement that returns columns(a, b, …), an aggregate in SQL that gathers
-// its arguments of all rows, and calls fn for each of these rows. An integer is itself, NULL
-// is 0, a text is its TextHash, anything else is 0. N is the number of arguments. What v
-// holds is good until fn returns.
+// Columns runs a statement that returns columns(a, b, …), an aggregate function that gathers its
+// arguments of all rows, and calls fn for each of these rows. An integer is passed as it is, a text as
+// its TextHash, NULL and anything else as 0. n is the number of arguments. v is valid until fn
+// returns.
 //
 //	c.Columns(2, fn, "SELECT columns(id, at) FROM t WHERE id BETWEEN ? AND ?", 1, Batch)
 func (c *Conn) Columns(n int, fn func(v []int64) error, sql string, args ...any) error {

@@ -65,8 +65,8 @@ func OpenWriter(dsn string) (*Conn, error) { return open(dsn, true, true) }
 // memory without a bound.
 func OpenPlain(dsn string) (*Conn, error) { return open(dsn, false, false) }
 
-// opening is held while a connection is opened that has other functions than the next. (One
-// that somebody opens with the driver meanwhile may have them too.)
+// opening is locked while a connection with its own set of functions is opened. (A connection that
+// other code opens with the driver at that time may get these functions too.)
 var opening sync.Mutex
 
 func open(dsn string, columns, rows bool) (*Conn, error) {

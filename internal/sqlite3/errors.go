@@ -19,7 +19,7 @@ var (
 	ErrCantOpen = errors.New("cannot be opened")             // SQLITE_CANTOPEN
 )
 
-// KindOf is which of the errors above an error of SQLite is; nil for any other.
+// KindOf returns the one of the errors above that an error of SQLite is; nil for any other error.
 func KindOf(err error) error {
 	var e driver3.Error
 	if !errors.As(err, &e) {

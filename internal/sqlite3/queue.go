@@ -7,12 +7,12 @@ import (
 	"sync"
 )
 
-// A Queue runs statements of one connection in a goroutine of its own, in the order in
-// which they were handed over, while the caller makes more rows ready. Whoever uses the
-// connection in another way waits first until all have run (Conn.Settle).
+// A Queue runs statements of one connection in its own goroutine, in the order in which they were
+// added, while the caller prepares more rows. Any other use of the connection must first wait until
+// all have run (Conn.Settle).
 //
-// When a statement fails its transaction is rolled back at once, since others wait for its
-// end, and what follows is left out until Settle has returned the error. (A database
+// If a statement fails, its transaction is rolled back at once, since other writers wait for its end,
+// and later statements are dropped until Settle has returned the error. (A database
 // without a journal cannot roll back: see Checkpoint.)
 type Queue struct {
 	c       *Conn
@@ -65,29 +65,28 @@ func NewQueue(c *Conn) (*Queue, error) {
 	return q, nil
 }
 
-// Checkpoint has checkpoints made as the log grows, and what failed rolled back.
+// Checkpoint makes k checkpoint the log as it grows. From then on a failed transaction is rolled back.
 func (q *Queue) Checkpoint(k *Checkpointer) (err error) {
 	q.checkpoints = k
 	q.patience, err = q.c.Number("PRAGMA busy_timeout")
 	return err
 }
 
-// Begin begins a transaction that writes, in its turn. The next Settle returns ErrChanged
-// where another connection has committed since the transaction before.
+// Begin adds the beginning of a transaction that writes. The next Settle returns ErrChanged if another
+// connection has committed since the previous transaction.
 func (q *Queue) Begin() { q.add(write{sql: begin}) }
 
-// Commit commits the transaction, in its turn.
+// Commit adds the commit of the transaction.
 func (q *Queue) Commit() { q.add(write{sql: commit}) }
 
-// Failed is the error that Settle will return, of what has run.
+// Failed returns the error of the statements that have run, which Settle will return.
 func (q *Queue) Failed() error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.err
 }
 
-// Notice returns ErrChanged where another connection has committed since it was last
-// asked, by Begin too.
+// Notice returns ErrChanged if another connection has committed since the last call of Notice or Begin.
 func (q *Queue) Notice() error {
 	if err := q.settle(); err != nil {
 		return err

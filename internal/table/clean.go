@@ -52,7 +52,7 @@ func Hidden(r rune) bool {
 		r == 0x115f || r == 0x1160 || r == 0x3164 || r == 0xffa0 // Hangul fillers
 }
 
-// Cut shortens s to at most n characters, the last of them an ellipsis.
+// Cut shortens s to at most n characters, the last of them an ellipsis. An n below 1 means no limit.
 func Cut(s string, n int) string {
 	if n < 1 || len(s) <= n || utf8.RuneCountInString(s) <= n {
 		return s

@@ -158,7 +158,7 @@ func Span(d time.Duration) string {
 	return fmt.Sprintf("%d s", d/time.Second)
 }
 
-// Known reports whether t is a time that a line bears: attempts without one are stored at the
+// Known reports whether t is the time of a line: attempts without a time are stored at the
 // beginning of time, and no mail was logged before RFC 821 (1982).
 func Known(t time.Time) bool { return t.Year() >= 1982 }
 

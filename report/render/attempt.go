@@ -8,9 +8,9 @@ import (
 	"bouncelog/store"
 )
 
-// AttemptColumns returns the fields of a delivery attempt, with the names and in the order of the
-// view deliveries. It omits the warning: later fields come last, after the columns specific to each
-// output.
+// AttemptColumns returns the fields of a delivery attempt, with the names of the view deliveries and
+// about in its order. A field that was added later, such as the warning, is not among them: each output
+// has it after its own columns.
 func AttemptColumns() []table.Column {
 	var columns []table.Column
 	for _, name := range []string{

@@ -278,19 +278,19 @@ func (d *DB) Check(ctx context.Context) (problems []string, err error) {
 	for _, dim := range dimensions {
 		kept := "SELECT * FROM rollup_" + string(dim)
 		rows := rollupSQL(dim, "1")
-		count("rollup by "+string(dim)+": cells that the rows do not bear out", "SELECT count(*) FROM ("+kept+" EXCEPT "+rows+")")
+		count("rollup by "+string(dim)+": cells that differ from the rows", "SELECT count(*) FROM ("+kept+" EXCEPT "+rows+")")
 		count("rollup by "+string(dim)+": cells that are missing", "SELECT count(*) FROM ("+rows+" EXCEPT "+kept+")")
 	}
 	for i := range narrows {
 		n := &narrows[i]
 		kept := "SELECT * FROM " + n.table
-		count(n.table+": rows that the failures do not bear out", "SELECT count(*) FROM ("+kept+" EXCEPT "+n.narrowSQL()+")")
+		count(n.table+": rows that differ from the failures", "SELECT count(*) FROM ("+kept+" EXCEPT "+n.narrowSQL()+")")
 		count(n.table+": rows that are missing", "SELECT count(*) FROM ("+n.narrowSQL()+" EXCEPT "+kept+")")
 	}
 	if err == nil {
 		err = checkContents(ctx, c, found)
 	}
-	count("rollup of the whole time: cells that the days do not bear out", "SELECT count(*) FROM (SELECT * FROM rollup_total EXCEPT "+totalSQL+")")
+	count("rollup of the whole time: cells that differ from the days", "SELECT count(*) FROM (SELECT * FROM rollup_total EXCEPT "+totalSQL+")")
 	count("rollup of the whole time: cells that are missing", "SELECT count(*) FROM ("+totalSQL+" EXCEPT SELECT * FROM rollup_total)")
 	if err == nil {
 		err = ctx.Err()

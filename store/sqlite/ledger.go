@@ -276,7 +276,7 @@ type destinationKey struct{ origin, domain, recipient int64 } // recipient 0: th
 // maxDeferred is how many destinations are kept in memory.
 const maxDeferred = 1 << 16
 
-// noteDeferred notes that an attempt was deferred, or delivered.
+// noteDeferred records that an attempt was deferred or delivered.
 func (l *ledger) noteDeferred(a *store.Attempt, at destinationKey, r *replyRow) {
 	domain := destinationKey{at.origin, at.domain, 0}
 	switch {

@@ -80,7 +80,7 @@ func strangersLog(path string) error {
 	// /proc/locks is not a snapshot, so look twice. A process that opens a database locks the file
 	// before the log.
 	if pid := stranger(); pid != 0 && stranger() == pid {
-		return fmt.Errorf("open %s: %w: process %d still writes for the file that stood here before", path, store.ErrLocked, pid)
+		return fmt.Errorf("open %s: %w: process %d still writes to the file that was here before", path, store.ErrLocked, pid)
 	}
 	return nil
 }

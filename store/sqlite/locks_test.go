@@ -91,7 +91,7 @@ func TestStrangersLog(t *testing.T) {
 	storetest.Append(t, d, storetest.NewTraffic(1).Batch(3000))
 	must(t, os.Rename(other, path))
 	for _, o := range []Options{{}, {ReadOnly: true}} {
-		if x, err := Open(t.Context(), path, o); !errors.Is(err, store.ErrLocked) || !strings.Contains(err.Error(), "stood here before") {
+		if x, err := Open(t.Context(), path, o); !errors.Is(err, store.ErrLocked) || !strings.Contains(err.Error(), "was here before") {
 			t.Errorf("%+v: %v", o, err)
 			if x != nil {
 				x.Close()

@@ -11,7 +11,7 @@ import (
 // (bounce.Template.Situation), and updates the rollups. It returns how many replies have a new
 // verdict.
 func (d *DB) Rejudge(ctx context.Context, judge func(d *bounce.Delivery, situation string) bounce.Verdict) (changed int64, err error) {
-	err = d.writing("judge anew", func(w *writer) error {
+	err = d.writing("judge again", func(w *writer) error {
 		changed = 0
 		type verdict struct {
 			id, kind int64

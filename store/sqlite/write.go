@@ -9,7 +9,7 @@ import (
 	"bouncelog/store"
 )
 
-// withWriter calls fn with the writer, which nobody else can use meanwhile.
+// withWriter locks the writer and calls fn with it.
 func (d *DB) withWriter(what string, fn func(*writer) error) error {
 	d.write.Lock()
 	defer d.write.Unlock()
