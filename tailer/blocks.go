@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// A block is a number of whole lines that a reader hands on.
+// A block is a number of whole lines that a reader passes on.
 type block struct {
 	from int64  // where reading began; less than off where the rest of a cut line was skipped
 	off  int64  // of data[0]
@@ -20,7 +20,7 @@ type block struct {
 	tail digest // of what endOf gives of the content up to the end of data
 	size int64  // of the file, -1 where unknown
 
-	event *Event // to be told with it
+	event *Event // to be reported with it
 }
 
 func (b *block) end() int64 { return b.off + int64(len(b.data)) }
@@ -77,7 +77,7 @@ type blockReader struct {
 	head []byte // the content's first bytes, at most headMax
 	off  int64  // first unread byte
 	tail digest // of the bytes before it
-	open bool   // off is within a line that was already handed out
+	open bool   // off is within a line that was already emitted
 	max  int    // longest line
 
 	idleSize int64 // size and time at which no whole line followed off
@@ -148,7 +148,7 @@ func (p *blockReader) next() (block, error) {
 		if buf = buf[:m]; m == 0 {
 			break
 		}
-		if b.open { // the rest of a line handed out before
+		if b.open { // the rest of a line emitted before
 			i := bytes.IndexByte(buf, '\n')
 			if i < 0 {
 				if b.off += int64(m); b.off-b.from >= skipMax {

@@ -108,7 +108,7 @@ type stream struct {
 
 	r     io.Reader // all of the content, behind base
 	free  func()
-	early bool // hand on lines as they come, not only full blocks
+	early bool // pass on lines as they come, not only full blocks
 	whole bool // a last line without end is none yet
 	max   int
 

@@ -139,7 +139,7 @@ type follower struct {
 	globs   []string
 	globbed time.Time
 	feeds   []feed
-	notify  *notifier     // nil where the file system tells nothing
+	notify  *notifier     // nil: the file system reports no changes
 	library chan struct{} // holds one for each log that is left to the following library
 	wake    chan struct{} // something may have been read
 	started time.Time
@@ -147,7 +147,7 @@ type follower struct {
 
 // A feed is a source that can only be read in order.
 type feed interface {
-	// step hands out the lines that have come, without waiting.
+	// step emits the lines that have come, without waiting.
 	step() (busy bool, err error)
 	done() bool
 	close()
@@ -270,7 +270,7 @@ func (f *follower) run() error {
 		case <-f.ctx.Done():
 		}
 	}
-	// What was read ahead is handed out: its file may be gone by the next start.
+	// What was read ahead is emitted: its file may be gone by the next start.
 	for _, l := range f.order {
 		if err := l.flush(); err != nil {
 			return err

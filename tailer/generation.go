@@ -28,13 +28,13 @@ type generation struct {
 	grown time.Time // when it last had something to read
 	tried time.Time // last attempt to identify it, or to find a change
 
-	gone    bool  // none of the log's names leads to it
+	gone    bool  // it has none of the log's names
 	copy    bool  // it is a shorter copy of a known log
 	inPlace bool  // it was truncated
 	cut     int64 // its size when that was found out
 }
 
-// stopReadAhead stops the readAhead of g and hands out the blocks that it has read.
+// stopReadAhead stops the readAhead of g and emits the blocks that it has read.
 func (l *logFile) stopReadAhead(g *generation) error {
 	if g.ahead == nil {
 		return nil
@@ -140,7 +140,7 @@ func (l *logFile) drain(g *generation, n int) (more, alive bool, err error) {
 	return true, true, nil
 }
 
-// deleted reports whether no name leads to g any longer.
+// deleted reports whether g has lost all its names.
 func (g *generation) deleted() bool {
 	fi, err := g.f.Stat()
 	return err == nil && links(fi) == 0
@@ -170,7 +170,7 @@ func (p *blockReader) moveTo(e *entry) (bool, error) {
 	return true, nil
 }
 
-// finish hands out the rest of a file that nobody writes to any longer.
+// finish emits the rest of a file that is no longer written to.
 func (l *logFile) finish(g *generation) error {
 	if g.blocks == nil || g.blocks.off != g.entry.offset {
 		return nil
@@ -182,7 +182,7 @@ func (l *logFile) finish(g *generation) error {
 	return l.f.deliver(g.entry, g.src, b, 0)
 }
 
-// readLive hands out what the readAhead has read of the live file.
+// readLive emits what the readAhead has read of the live file.
 func (l *logFile) readLive(look bool) (busy bool, err error) {
 	g := l.live
 	if g == nil {
@@ -383,7 +383,7 @@ func (r *reader) cutShort(f *os.File, p *blockReader, size int64, path string) (
 	return e, newBlockReader(f, p.base, p.head, e, r.maxLine), nil
 }
 
-// setPath sets the present name of g. A Source that was handed out is not changed.
+// setPath sets the present name of g. A Source that was emitted is not changed.
 func (g *generation) setPath(path string) {
 	src := *g.src
 	src.Path = path

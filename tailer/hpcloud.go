@@ -16,7 +16,7 @@ import (
 // How github.com/hpcloud/tail v1.0.0 is used: to wait for lines at the end of
 // one open file, and nothing else. It is given our own descriptor's path in
 // /proc, so that no rename leads it astray, polls, since with inotify a rename
-// ends it, and never reopens. It tells neither offsets nor truncations: the
+// ends it, and never reopens. It reports neither offsets nor truncations: the
 // offset is counted (it cuts one "\n" a line and nothing else), and its
 // lines are compared with the bytes of the file. See docs/following.md.
 

@@ -9,7 +9,7 @@ import (
 )
 
 // A logFile is a followed name and all the files that hold parts of its log:
-// the live one that the name leads to, the rotated ones that are still open
+// the live one that the name refers to, the rotated ones that are still open
 // because their writer may not have let go of them, and those in the queue,
 // found beside it with something unread.
 //
@@ -21,31 +21,31 @@ type logFile struct {
 	path    string
 	globbed bool // found by a glob
 
-	live    *generation   // the file the name leads to; nil: none that can be read
+	live    *generation   // the file of the name; nil: none that can be read
 	old     []*generation // files it led to before, oldest first; at most keepOld
 	oldBusy bool          // they had more than one step could take
 
-	queue   []rotation           // to be looked at, oldest first
+	queue   []rotation           // to be checked, oldest first
 	job     *job                 // being read; nil: none
 	copied  map[*entry]bool      // sources of which a copy was found since the last truncation
-	checked []os.FileInfo        // rotations that were looked at, as they were then
+	checked []os.FileInfo        // checked rotations, as they were then
 	dirs    map[string]dirState  // by directory
 	later   map[string]time.Time // when to try again what could not be read, by path
 	scanned time.Time            // when the directories were listed
 	retry   bool                 // something could not be read, and should be tried again
 
-	first   bool   // nothing was looked at yet
+	first   bool   // nothing was checked yet
 	settled bool   // the rotations were read, and the log was looked for
 	rescan  bool   // a rotation that was open has changed
 	current bool   // it was read to where it ended at the start
 	last    *entry // read last before the start; nil once it is known what became of it
 
-	missing   bool      // the name leads nowhere
+	missing   bool      // no file has the name
 	denied    bool      // it cannot be opened
-	failing   time.Time // when reading failed; zero where it works
-	looked    time.Time // when its name was looked at
+	failing   time.Time // when reading failed; zero: it works
+	looked    time.Time // when its name was checked
 	active    time.Time // when something last happened to it
-	watched   bool      // the notifier tells of changes, by setting notified
+	watched   bool      // the notifier reports changes in notified
 	notified  atomic.Bool
 	truncated *entry      // the live file's source before it was truncated, until the new content is identified
 	since     time.Time   // when that was found out
@@ -129,7 +129,7 @@ func (l *logFile) caughtUp() bool {
 	return l.current
 }
 
-// look finds out which file the name leads to now.
+// look finds out which file the name refers to now.
 func (l *logFile) look() error {
 	fi, err := os.Stat(l.path)
 	switch {
@@ -180,7 +180,7 @@ func (l *logFile) deny(err error) {
 	l.denied = true
 }
 
-// open opens the file that the name leads to.
+// open opens the file that the name refers to.
 func (l *logFile) open() error {
 	f, err := os.Open(l.path)
 	if err != nil {
@@ -214,7 +214,7 @@ func (l *logFile) open() error {
 		}
 	}
 	switch {
-	case !l.failing.IsZero(): // told once it can be read
+	case !l.failing.IsZero(): // reported once it can be read
 	case l.denied:
 		l.event(EventRegained, l.path, "can be read again", nil)
 		l.denied = false
@@ -243,7 +243,7 @@ func (l *logFile) retire() error {
 	return nil
 }
 
-// flush hands out the blocks that were read ahead.
+// flush emits the blocks that were read ahead.
 func (l *logFile) flush() error {
 	if l.live == nil {
 		return nil

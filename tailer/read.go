@@ -29,7 +29,7 @@ type ReadOptions struct {
 // The end of a file ends its last line: the bytes behind the last "\n" are handed
 // out as a line, and its position remembers that it had no end. When
 // the file has grown since, the next Read or Follow skips what follows up to
-// the next "\n", since that belongs to the line already handed out. A
+// the next "\n", since that belongs to the line already emitted. A
 // compressed file that is cut short is different: what follows its last "\n" is
 // left for when the whole file is there.
 //
@@ -83,7 +83,7 @@ func Read(ctx context.Context, paths []string, known []Position, o ReadOptions, 
 }
 
 // A reader is the common part of Read and Follow: the known sources, and the
-// function that hands out their lines.
+// function that emits their lines.
 type reader struct {
 	ctx      context.Context // of the one call of Read or Follow that it serves
 	live     bool            // it serves Follow
@@ -107,7 +107,7 @@ func (r *reader) defaults() {
 	}
 }
 
-// deliver hands out the part of b that is not known yet.
+// deliver emits the part of b that is not known yet.
 func (r *reader) deliver(e *entry, src *Source, b block, behind int64) error {
 	if b.end() <= e.offset {
 		return nil
@@ -288,7 +288,7 @@ func (r *reader) readPlain(src *Source, f *os.File) error {
 	return nil
 }
 
-// shorter tells that nothing of a file is read. That it is a copy follows from its first
+// shorter reports that nothing of a file is read. That it is a copy follows from its first
 // bytes alone: logs that begin with the same long text look like that too.
 func (r *reader) shorter(src *Source, e *entry) {
 	r.event(Event{Kind: EventCopy, Path: src.Path, ID: e.id, Text: fmt.Sprintf(
@@ -331,7 +331,7 @@ func (r *reader) readStream(src *Source, in io.Reader) error {
 	return err
 }
 
-// drainStream hands out the lines of s. If s turns out to be another source than its beginning
+// drainStream emits the lines of s. If s turns out to be another source than its beginning
 // suggests, that source is returned and must be read again.
 func (r *reader) drainStream(src *Source, s *stream, not map[*entry]bool, progress func()) (again *entry, err error) {
 	if len(s.head) == 0 {

@@ -22,7 +22,7 @@ const (
 	aheadBlocks = 1024
 )
 
-// A readAhead reads the live file of a log ahead, in a goroutine of its own, and
+// A readAhead reads the live file of a log ahead, in its own goroutine, and
 // proves each block at once. A proven block counts, even if the file is truncated
 // while the block before it is being stored.
 //
@@ -34,7 +34,7 @@ type readAhead struct {
 	native  bool          // do not use the library
 	poll    time.Duration // without the library, at least
 	notify  *notifier     // nil: there is none
-	changed chan struct{} // yields when the file system tells of a change; nil: it was not asked yet
+	changed chan struct{} // yields when the file system reports a change; nil: not requested yet
 	library chan struct{} // see follower
 	wake    func()
 
@@ -42,7 +42,7 @@ type readAhead struct {
 	queued atomic.Int64  // bytes in out
 	room   chan struct{} // out has become shorter
 	idle   atomic.Int64  // size of the file when it had no whole line to read
-	err    error         // why out was closed; nil where it was stopped
+	err    error         // why out was closed; nil: it was stopped
 	quit   chan struct{}
 	done   chan struct{}
 }

@@ -30,7 +30,7 @@
 //	         +-------- block ----------+------------------+-----------------+
 //	                                   v
 //	entry    one a source, in the sourceSet: its identity and the offset behind the
-//	         |  last line handed out. All files with that content share it, so that
+//	         |  last line emitted. All files with that content share it, so that
 //	         |  a line comes once, whichever of them has it first.
 //	         v
 //	deliver  leaves out what lies before the offset, moves the offset
@@ -42,9 +42,9 @@
 // first byte, a leading hole or byte order mark included.
 //
 // Below [Follow], one goroutine, the follower's, owns all logFiles, generations and
-// entries, and calls emit. A readAhead and a stream each own their reader in a
-// goroutine of their own, and pass blocks over a channel. A journal has entries with
-// cursors instead of bytes with offsets: its feed hands out chunks by itself.
+// entries, and calls emit. A readAhead and a stream each own their reader in
+// their own goroutine, and pass blocks over a channel. A journal has entries with
+// cursors instead of bytes with offsets: its feed emits chunks by itself.
 package tailer
 
 import (
@@ -73,8 +73,8 @@ type Source struct {
 	ID       string    // stable, made from the content; "journal:NAMESPACE" for a journal
 	Path     string    // the name it was read under
 	Kind     string    // one of the Kind constants: its storage, not its content
-	Modified time.Time // of the file, when it was opened; zero where there is none
-	Size     int64     // bytes of the file as it is stored, when it was opened; 0 where unknown
+	Modified time.Time // of the file, when it was opened; zero: none
+	Size     int64     // bytes of the file as it is stored, when it was opened; 0: not known
 }
 
 // A Position is the place up to which a source has been read. Store it in the
@@ -101,7 +101,7 @@ type Chunk struct {
 	Data     []byte
 	Position Position // after Data
 	// Behind counts the bytes of this source that are known to be unread
-	// after Data: 0 when caught up, -1 where that is not known.
+	// after Data: 0 when caught up, -1 if that is not known.
 	Behind int64
 }
 
@@ -166,9 +166,9 @@ type EventKind string
 // The kinds of events.
 const (
 	EventStarted   EventKind = "started"   // a file is being followed
-	EventRotated   EventKind = "rotated"   // the name leads to a new file
+	EventRotated   EventKind = "rotated"   // the name refers to a new file
 	EventTruncated EventKind = "truncated" // the file was emptied or replaced in place
-	EventMissing   EventKind = "missing"   // the name leads nowhere
+	EventMissing   EventKind = "missing"   // no file has the name
 	EventDenied    EventKind = "denied"    // it cannot be opened or read
 	EventRegained  EventKind = "regained"  // it can be read again
 	EventLost      EventKind = "lost"      // lines were destroyed before they could be read, or may have been
@@ -184,9 +184,9 @@ type Event struct {
 	Kind   EventKind
 	Path   string
 	ID     string // of the source, where known
-	Offset int64  // position in it, where that means something
+	Offset int64  // position in it; 0 for events without one
 	Text   string // in words
-	Err    error  // where there is one
+	Err    error  // nil: none
 }
 
 // String is a line for a log.

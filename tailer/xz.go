@@ -31,7 +31,7 @@ type xzReader struct {
 	flag [2]byte          // of this stream, which its footer repeats
 
 	block *lzma.Reader2 // nil between two blocks
-	check hash.Hash     // of what the block holds; nil where there is none
+	check hash.Hash     // of what the block holds; nil: none
 	want  [2]int64      // sizes in the block's header: compressed, uncompressed; -1: not there
 	begun int64         // where the block's data begins, in bytes of the file
 	head  int64         // length of the block's header
