@@ -38,9 +38,11 @@ type incident struct {
 
 	before, onset, everybody *Tried // see Problem
 	ongoing                  bool
-	taken                    int    // messages of its senders taken after the last refusal that is no stray
-	endedAt                  moment // when the first of them was taken, if they show that the incident has ended
-	others                   int    // sender domains without a refusal whose mail was taken in that time
+	more                     bool              // more than taken were taken
+	unknown                  bool              // whether it goes on is not known: see findLaterEnds
+	taken                    []store.Delivered // of each message of its senders taken after the last refusal that is no stray, the first, in order
+	endedAt                  moment            // when the first of them was taken, if they show that the incident has ended
+	others                   int               // sender domains without a refusal whose mail was taken in that time
 
 	vagueKeys      []key    // keys of the vague incidents that joined it: see vague.go
 	vagueProviders []string // the providers of those
@@ -87,6 +89,16 @@ func (x *refusalSearch) incidents(ctx context.Context) (list []*incident, histor
 		}
 	}
 	found = x.joinVague(x.joinProviders(found, histories), histories)
+	for _, in := range found {
+		if in.spam && len(in.refusals) > 0 {
+			if err := in.readOriginals(ctx, x.s); err != nil {
+				return nil, nil, err
+			}
+		}
+	}
+	if err := x.findLaterEnds(ctx, found, wanted, histories); err != nil {
+		return nil, nil, err
+	}
 	found = append(found, x.watched()...)
 	return slices.DeleteFunc(found, func(in *incident) bool { return len(in.refusals) == 0 }), histories, nil
 }
@@ -502,7 +514,7 @@ func (x *refusalSearch) measure(in *incident, histories []store.History) {
 		in.everybody = tried(span, refused, all)
 	}
 	if read, ok := covered(in.histories, histories, in.until.time()); ok {
-		x.findEnd(in, own, momentOf(read.Last))
+		x.findEnd(in, own, in.compared(in.all), momentOf(read.Last))
 	}
 }
 
@@ -534,13 +546,14 @@ func tried(p store.Span, refusals []*refusal, deliveries []store.Delivered) *Tri
 	return t
 }
 
-// findEnd decides whether an incident has ended, from the deliveries of its senders since its onset,
-// up to the time to which they were read.
-func (x *refusalSearch) findEnd(in *incident, own []store.Delivered, read moment) {
+// findEnd decides whether an incident has ended, from the deliveries of its senders since its onset
+// and the refusals between them, up to the time to which the deliveries were read.
+func (x *refusalSearch) findEnd(in *incident, own []store.Delivered, refusals []*refusal, read moment) {
 	own = slices.Clone(own)
 	slices.SortStableFunc(own, func(a, b store.Delivered) int { return a.Time.Compare(b.Time) })
 	var c Course
-	refusals, seen, last := in.compared(in.all), map[uint64]bool{}, min(read, x.last)
+	seen, last := map[uint64]bool{}, min(read, x.last)
+	in.lasted = in.until // if no refusal is among those read
 	fail := func(before moment) {
 		for ; len(refusals) > 0 && refusals[0].at < before; refusals = refusals[1:] {
 			if c.Failed(); !c.Stray() {
@@ -563,14 +576,12 @@ func (x *refusalSearch) findEnd(in *incident, own []store.Delivered, read moment
 	if len(in.unread) > 0 { // other providers may refuse mail
 		in.lasted = in.until
 	}
-	since := in.takenAfter(own, last)
-	if len(since) == 0 {
+	if in.taken = in.takenAfter(own, last); len(in.taken) == 0 {
 		return
 	}
-	in.taken = len(since)
-	in.ongoing = in.ongoing && int64(in.taken) < c.Needed()
+	in.ongoing = in.ongoing && int64(len(in.taken)) < c.Needed()
 	if !in.ongoing {
-		in.endedAt = momentOf(since[0].Time)
+		in.endedAt = momentOf(in.taken[0].Time)
 	}
 }
 

@@ -7,11 +7,13 @@ const (
 	setSize          = 100_000 // members of any set of names or addresses
 	samplesKept      = 64      // log lines of one stream, for its words
 	streamsWeighed   = 50      // streams compared with their history, those that stand out most first
-	deliveriesRead   = 80_000  // deliveries read for all histories together, nearest to the onsets first
 	hostsAsked       = 100     // recipient domains whose usual provider is looked up; others are their own provider
 	historyProviders = 200     // providers of one history, those with the most refusals: they decide for all; a silent stream at more is not compared
 	faultsPerStream  = 4       // maximum number of divisions of a timeline to find further faults
 	addressesAsked   = 500     // own addresses looked up among the relays; others are not named
+	endsRead         = 20      // incidents whose later deliveries are read by themselves, those with the most refusals in the period; of others it is not known whether they go on
+	endRead          = 2_000   // deliveries of one of these, the newest, 40 ms; earlier ones count as far as the histories hold them
+	firstRead        = 200     // deliveries after the last refusal of which the first of an incident is searched for, if more than endRead were taken since
 	textsRead        = 20      // incidents without a sample whose first reply is looked up
 )
 
@@ -28,6 +30,9 @@ var (
 	// refusalsKept is the number of refusals kept in one search, 80 bytes each: the newest. In a
 	// longer period the beginning is ignored, so a reported onset may be too late.
 	refusalsKept = 500_000
+	// deliveriesRead is the number of deliveries read for all histories together, the nearest to the
+	// onsets first.
+	deliveriesRead = 80_000
 	// traitsKept is the number of distinct traits kept, up to 1 kB each. For refusals with others,
 	// the recipient's domain and the wording are lost; of as many again, also the provider.
 	traitsKept = 50_000

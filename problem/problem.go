@@ -71,6 +71,8 @@ type Problem struct {
 	// FirstHeard is the onset if that lies before the period, else zero.
 	FirstHeard time.Time `json:"first_heard,omitzero"`
 	Ongoing    bool      `json:"ongoing"`
+	// EndUnknown: the deliveries since were not read, so an ongoing problem may have ended.
+	EndUnknown bool `json:"end_unknown,omitempty"`
 	// Background: the problem is of a kind that every server has every day, and raises no alarm.
 	Background bool      `json:"-"`
 	Ended      string    `json:"ended,omitempty"`       // in words
@@ -338,13 +340,6 @@ func findRefusals(ctx context.Context, s store.Reader, f store.Filter, o Thresho
 	}
 	if err := dropRelays(ctx, s, f, incidents); err != nil {
 		return nil, err
-	}
-	for _, in := range incidents {
-		if in.spam {
-			if err := in.readOriginals(ctx, s); err != nil {
-				return nil, err
-			}
-		}
 	}
 	var found []Problem
 	var seen counter

@@ -138,7 +138,7 @@ func (x *refusalSearch) rowsOf(in *incident, histories []store.History) (out row
 	for _, r := range in.refusals {
 		out.failures = append(out.failures, r.row())
 	}
-	if in.onset == nil && in.taken == 0 {
+	if in.onset == nil && len(in.taken) == 0 {
 		return out
 	}
 	own := in.deliveries(histories)
@@ -158,21 +158,12 @@ func (x *refusalSearch) rowsOf(in *incident, histories []store.History) (out row
 	}
 	out.onset = tried(in.onset, slices.Concat(in.past, in.all))
 	out.before = tried(in.before, in.past)
-	if in.taken > 0 && in.endedAt != 0 {
-		out.taken = x.takenSince(in, histories)
+	if in.endedAt != 0 {
+		for i := range in.taken {
+			out.taken = append(out.taken, takenRow(&in.taken[i]))
+		}
 	}
 	return out
-}
-
-// takenSince returns the messages that findEnd counts as taken after the last refusal.
-func (x *refusalSearch) takenSince(in *incident, histories []store.History) (list []row) {
-	read, _ := covered(in.histories, histories, in.until.time())
-	own := in.deliveries(histories)
-	slices.SortStableFunc(own, func(a, b store.Delivered) int { return a.Time.Compare(b.Time) })
-	for _, d := range in.takenAfter(own, min(momentOf(read.Last), x.last)) {
-		list = append(list, takenRow(&d))
-	}
-	return list
 }
 
 // rows returns the rows of an outage that measure was called with, as far as its figures count rows:

@@ -152,7 +152,7 @@ func (in *incident) problem(o Thresholds, seen *counter) Problem {
 	p := Problem{
 		Level: in.level, Reason: reason, Detail: detail, Cause: w.cause, Effect: EffectRefused,
 		SenderDomains: s.senders, Providers: s.providers, Domains: distinctTraits(counts, func(c traitCount) string { return c.RecipientDomain }),
-		Since: in.refusals[0].at.time(), Until: in.refusals[len(in.refusals)-1].at.time(), Ongoing: in.ongoing, Before: in.before, Onset: in.onset, Everybody: in.everybody,
+		Since: in.refusals[0].at.time(), Until: in.refusals[len(in.refusals)-1].at.time(), Ongoing: in.ongoing, EndUnknown: in.ongoing && in.unknown, Before: in.before, Onset: in.onset, Everybody: in.everybody,
 		Attempts: int64(len(in.refusals)), Messages: seen.count(in.refusals, anyMessage),
 		Recipients: seen.count(in.refusals, anyRecipient), Returned: seen.count(in.refusals, lostMessage), Hours: []Hour{},
 		Evidence: in.evidence(), Addresses: in.namedMost(func(x *sample) []string { return x.addresses }),
@@ -405,8 +405,12 @@ func (in *incident) beforeText() string {
 
 // ended returns in words how an incident ended.
 func (in *incident) ended() string {
-	if in.taken > 0 && in.endedAt != 0 {
-		return fmt.Sprintf("%s taken since", table.Count(int64(in.taken), "message"))
+	if len(in.taken) > 0 && in.endedAt != 0 {
+		least := ""
+		if in.more {
+			least = "at least "
+		}
+		return fmt.Sprintf("%s%s taken since", least, table.Count(int64(len(in.taken)), "message"))
 	}
 	return "no refusal since, and too little mail to tell"
 }

@@ -94,6 +94,8 @@ type Incident struct {
 	Ours    bool         `json:"ours"`
 	Scope   bounce.Scope `json:"scope,omitzero"` // who has to act
 	Ongoing bool         `json:"ongoing"`        // at the end of the period
+	// EndUnknown as in problem.Problem.
+	EndUnknown bool `json:"end_unknown,omitempty"`
 
 	Since   time.Time `json:"since"`
 	Until   time.Time `json:"until"` // the last refusal
@@ -335,7 +337,7 @@ func (r *Report) incidentOf(i int) Incident {
 // incident returns a problem as an Incident, with its share of all messages.
 func (r *Report) incident(p *problem.Problem) Incident {
 	in := Incident{
-		ID: p.ID, Level: p.Level, Title: p.Title, Short: p.Short, Ours: ours(p), Ongoing: p.Ongoing, Since: p.Began(), Until: p.Until, Ended: p.Ended, EndedAt: p.EndedAt, Earlier: !p.FirstHeard.IsZero(),
+		ID: p.ID, Level: p.Level, Title: p.Title, Short: p.Short, Ours: ours(p), Ongoing: p.Ongoing, EndUnknown: p.EndUnknown, Since: p.Began(), Until: p.Until, Ended: p.Ended, EndedAt: p.EndedAt, Earlier: !p.FirstHeard.IsZero(),
 		Refused: p.Messages, Lost: p.Returned, LostPerDay: lostPerDay(p), Recipients: p.Recipients, Valid: p.Valid(),
 		SenderDomains: p.SenderDomains, Providers: p.Providers, ProviderNames: otherNames(p.Providers), Addresses: p.Addresses, Hours: p.Hours, Why: p.Why, Check: p.FirstCheck,
 		Otherwise: p.OtherExplanation, Disproved: p.DisprovedBy, Command: p.Scan, Stuck: p.Unreached(), Effect: p.Effect, Queue: p.Queue, Sent: p.Sent, Remains: p.Remains(),
@@ -433,6 +435,8 @@ func (r *Report) Course(in *Incident) string {
 	switch {
 	case in.Ongoing && in.After == AfterEnded:
 		return "ended " + r.Clock(in.AfterEnded) + ", after the period"
+	case in.Ongoing && in.EndUnknown && in.After == "":
+		return "not known whether it goes on"
 	case in.Ongoing && in.After == "" && r.Past():
 		return "going on " + r.AtEnd()
 	case in.Ongoing:
