@@ -51,6 +51,9 @@ const (
 	// unrouted: no Exim router accepted the address, and the address is not known to have taken
 	// mail. This proves nothing by itself; see moveOthers.
 	unrouted
+	// insecure: no TLS session that this server accepts, with the hosts of one domain. Without a
+	// policy, it sends the mail in plaintext then.
+	insecure
 
 	evidenceKinds = iota
 )
@@ -436,12 +439,46 @@ func (w *outageSearch) runs(ctx context.Context, cause string) (runs [][]failure
 		return nil, err
 	}
 	runs = append(runs, dead...)
+	if cause == causeTLS {
+		parts, err := w.insecureDomains(ctx, of(silent))
+		if err != nil {
+			return nil, err
+		}
+		runs = append(runs, parts...)
+	}
 	if cause == causeResolver {
 		known, err := w.knownDomains(ctx, unanswered)
 		if err != nil {
 			return nil, err
 		}
 		runs = append(runs, known...)
+	}
+	return runs, nil
+}
+
+// insecureDomains returns the runs of failed TLS sessions with the hosts of one domain that takes
+// no mail meanwhile.
+func (w *outageSearch) insecureDomains(ctx context.Context, list []failure) (runs [][]failure, err error) {
+	domains := map[string][]failure{}
+	for _, x := range list {
+		x.evidence = insecure
+		domains[x.RecipientDomain] = append(domains[x.RecipientDomain], x)
+	}
+	for _, domain := range slices.Sorted(maps.Keys(domains)) {
+		for _, run := range w.byWindow(domains[domain]) {
+			if len(runs) >= domainsAsked || !newOutage(causeTLS, run).proves(w.o) {
+				continue
+			}
+			f := w.during(run)
+			f.Domain = domain
+			c, err := w.total(ctx, f)
+			if err != nil {
+				return nil, err
+			}
+			if c.Delivered == 0 {
+				runs = append(runs, run)
+			}
+		}
 	}
 	return runs, nil
 }
@@ -1016,7 +1053,7 @@ func (w *outageSearch) outage(ctx context.Context, cause string, run []failure) 
 	if err := w.weigh(ctx, x); err != nil {
 		return nil, err
 	}
-	if x.counted == "" && x.arrived > 0 && x.kinds[stated] && len(x.recipients) >= w.o.Recipients { // other mail takes another way
+	if x.counted == "" && x.arrived > 0 && (x.kinds[stated] || x.kinds[insecure]) && len(x.recipients) >= w.o.Recipients { // other mail takes another way
 		if x.counted = x.oneDomain(); x.counted != "" {
 			err = w.weigh(ctx, x)
 		}

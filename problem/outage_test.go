@@ -153,6 +153,22 @@ func TestOutages(t *testing.T) {
 			[]answer{{"confirmed", "tls_policy", "14 of 14 messages to client.example fail at the TLS policy of this server"}},
 		},
 		{
+			"a TLS policy of Exim for one domain that took mail", join(spread(60, 15, 0, gap, taken), spread(8, 1, 0, gap, mail{outcome: good, code: 250, to: "client.example", relay: "mail.client.example"}), spread(4, 1, day, gap, mail{says: "a TLS session is required, but the server did not offer TLS support", local: true, exim: true, outcome: bounce.Soft, to: "client.example", relay: "mail.client.example"}), spread(60, 15, day, gap, taken)),
+			[]answer{{"confirmed", "tls_policy", "4 of 4 messages to client.example fail at the TLS policy of this server (did not offer tls support)"}},
+		},
+		{
+			"a policy of DANE of Exim for one domain that publishes nothing", join(spread(60, 15, 0, gap, taken), with(spread(14, 1, day, gap, mail{says: "DANE error: mx.client.example lookup not DNSSEC", local: true, exim: true, outcome: bounce.Soft, relay: "mx.client.example"}), one), spread(60, 15, day, gap, taken)),
+			[]answer{{"confirmed", "tls_policy", "14 of 14 messages to client.example fail at the TLS policy of this server"}},
+		},
+		{
+			"a domain that took mail and whose certificate has expired, by Exim", join(spread(60, 15, 0, gap, taken), spread(8, 1, 0, gap, mail{outcome: good, code: 250, to: "client.example", relay: "mail.client.example"}), spread(14, 1, day, gap, mail{says: "TLS session: (SSL_connect): error:0A000086:SSL routines::certificate verify failed", local: true, exim: true, outcome: bounce.Hard, to: "client.example", relay: "mail.client.example"}), spread(60, 15, day, gap, taken)),
+			[]answer{{"likely", "tls_policy", "14 of 14 messages to client.example fail in the TLS session (certificate verify failed)"}},
+		},
+		{
+			"a domain that took mail and with which TLS fails, by Postfix", join(spread(60, 15, 0, gap, taken), spread(8, 1, 0, gap, mail{outcome: good, code: 250, to: "client.example", relay: "mail.client.example"}), spread(14, 1, day, gap, mail{says: "Cannot start TLS: handshake failure", local: true, outcome: bounce.Soft, to: "client.example", relay: "mail.client.example"}), spread(60, 15, day, gap, taken)),
+			[]answer{{"likely", "tls_policy", "14 of 14 messages to client.example fail in the TLS session (handshake failure)"}},
+		},
+		{
 			"a domain of others among one's own", join(spread(60, 15, 0, gap, taken), with(spread(14, 1, day, gap, mail{says: "unknown user: \"u@client.example\"", local: true, agent: "virtual", outcome: bounce.Hard}), one), spread(60, 15, day, gap, taken)),
 			[]answer{{"likely", "router", "14 of 14 messages to client.example fail at this server itself, which takes itself for the domain's destination"}},
 		},
@@ -221,6 +237,7 @@ func TestOutages(t *testing.T) {
 			m.id = strings.Replace(m.id, fmt.Sprintf("S%d", int((day+5*time.Minute).Minutes())), fmt.Sprintf("S%d", int(day.Minutes())), 1)
 		})), nil},
 		{"certificates of some that are not trusted", join(spread(120, 15, day, gap/2, taken), with(spread(12, 6, day, 2*gap, mail{says: "Server certificate not trusted", local: true, outcome: bounce.Soft, relay: "mx.d%d.example"}), func(m *mail) { m.to, m.id = strings.Replace(m.to, "@d", "@t", 1), "T"+m.id })), nil},
+		{"a domain with which TLS fails now and then", join(spread(60, 15, 0, gap, taken), spread(60, 1, day, gap/2, mail{outcome: good, code: 250, to: "client.example", relay: "mail.client.example"}), with(spread(14, 1, day, gap, mail{says: "TLS session: (SSL_connect): error:0A000126:SSL routines::unexpected eof while reading", local: true, exim: true, outcome: bounce.Soft, to: "client.example", relay: "mail.client.example"}), func(m *mail) { m.id = "T" + m.id }), spread(60, 15, day, gap, taken)), nil},
 		{"a list with addresses at domains that never were, by Exim", join(spread(120, 15, 0, gap, taken), with(spread(40, 40, day, gap, mail{says: "Unrouteable address", local: true, exim: true, outcome: bounce.Hard}), func(m *mail) { m.to = strings.Replace(m.to, "@d", "@typo", 1) })), nil},
 		{"two people who left", join(spread(40, 1, 0, gap, mail{outcome: good, to: "office.example"}), with(spread(4, 1, day, gap, mail{says: "Unrouteable address", local: true, exim: true, outcome: bounce.Hard, to: "office.example"}), func(m *mail) { m.to = "u1@office.example" }), spread(40, 1, day, gap, mail{outcome: good, to: "office.example"})), nil},
 	} {

@@ -125,6 +125,11 @@ var (
 		firstCheck:       "The certificates that this server trusts (package ca-certificates; Postfix: smtp_tls_CAfile, smtp_tls_CApath, and their copy in the chroot; Exim: tls_verify_certificates), its clock (date), and the level that it asks for with all destinations (Postfix: smtp_tls_security_level; Exim: tls_verify_hosts, hosts_require_tls).",
 		otherExplanation: "A proxy or firewall in between that answers in the receivers' place.", disprovedBy: "A TLS session from this server in which a receiver's certificate is trusted (openssl s_client -starttls smtp).",
 	}
+	insecureKind = outageKind{
+		place: "in the TLS session with {hop}", unrelated: true,
+		firstCheck:       "Who asks for TLS: without a policy of this server for these destinations (Postfix: smtp_tls_security_level, smtp_tls_policy_maps; Exim: hosts_require_tls, tls_verify_hosts), or TLSA records or an MTA-STS policy of theirs, the mail is sent in plaintext. Then the certificate and versions of their server: posttls-finger -l secure DOMAIN, or openssl s_client -starttls smtp -connect HOST:25.",
+		otherExplanation: "The certificate of the receiver has expired, or its server offers no version of TLS that this one accepts.", disprovedBy: "Mail to the same receivers that is taken with TLS.",
+	}
 	filteredKind = outageKind{
 		place:            "at this server's own content filter{at}, which refuses most of what it gets",
 		firstCheck:       "The log and configuration of the content filter (amavis, rspamd, a proxy or milter): a rule, list or score that was added or updated just before this began, and what it says of one of these messages.",
@@ -144,6 +149,8 @@ func (x *outage) kind() outageKind {
 		return filteredKind
 	case x.cause == causeTLS && x.kinds[silent]:
 		return distrustKind
+	case x.kinds[insecure]:
+		return insecureKind
 	case x.onlyNoRoute():
 		if toIPv6(x.texts) {
 			return noIPv6Kind
@@ -228,7 +235,7 @@ func (x *outage) place() string {
 	if names := nameHops(at); names != "" {
 		place = strings.NewReplacer("{hop}", names, "{at}", " "+names).Replace(place)
 	} else {
-		place = strings.NewReplacer(", {hop}", "", " {hop}", "", "{at}", "").Replace(place)
+		place = strings.NewReplacer(", {hop}", "", " with {hop}", "", " {hop}", "", "{at}", "").Replace(place)
 	}
 	if word := errorWord(x.texts); word != "" {
 		place += " (" + word + ")"
@@ -250,6 +257,8 @@ func (x *outage) why() string {
 			len(x.messages), x.tried, table.Count(int64(len(x.valid)), "recipient"))
 	case x.kinds[unrelayed] && !x.kinds[stated]:
 		return fmt.Sprintf("One host refuses to relay the mail to %d domains that have nothing to do with each other, and took next to none meanwhile.", len(x.units))
+	case x.kinds[insecure] && !x.kinds[stated] && !x.kinds[silent]:
+		return "No TLS session that this server accepts was set up, and no mail to them was delivered meanwhile: a policy asks for TLS."
 	case x.alive():
 		return fmt.Sprintf("%d domains that have nothing to do with each other are not found, though they took mail before or since.", x.knownDomains)
 	case x.domain() != "":
@@ -407,7 +416,8 @@ var errorWords = []string{
 	"no such file or directory", "permission denied", "no space left on device", "disk quota exceeded", "read-only file system", "cannot assign requested address",
 	"host not found, try again", "host not found", "unrouteable address", "mail transport unavailable", "unknown mail transport error", "mail system configuration error",
 	"loops back to myself", "authentication failed", "connection reset by peer",
-	"certificate not trusted", "certificate verification failed", "cannot start tls", "relay access denied", "relaying denied", "relay not permitted",
+	"certificate not trusted", "certificate verification failed", "certificate verify failed", "unsupported protocol", "handshake failure", "cannot start tls",
+	"did not offer tls support", "relay access denied", "relaying denied", "relay not permitted",
 }
 
 // errorWord returns the most frequent of errorWords in some replies, or "".
