@@ -36,21 +36,25 @@ func TestEffects(t *testing.T) {
 		name          string
 		mails         []mail
 		effect, words string
+		waiting       int
 	}{
-		{"5xx", refused("550", bounce.Hard), problem.EffectRefused, "big.example refuses shop.example: bad reputation"},
-		{"a 5xx greeting, deferred", refused("554", bounce.Soft), problem.EffectRefused, "big.example refuses shop.example: bad reputation"},
-		{"4xx, still queued", refused("421", bounce.Soft), problem.EffectDeferred, "big.example defers shop.example: bad reputation"},
-		{"4xx, taken later", retried(refused("421", bounce.Soft), later), problem.EffectDeferred, "big.example defers shop.example: bad reputation"},
-		{"4xx, one returned", join(refused("421", bounce.Soft), refused("450", bounce.Hard)[:1]), problem.EffectRefused, "big.example refuses shop.example: bad reputation"},
-		{"4xx, returned days later", join(refused("421", bounce.Soft), with(refused("421", bounce.Hard), func(m *mail) { m.at += 40 * time.Hour })), problem.EffectDeferred, "big.example defers shop.example: bad reputation"},
-		{"a filter that is down", join(before, down), problem.EffectNotDelivered, "Nothing goes out"},
-		{"a filter that was down", join(before, retried(down, 3*time.Hour)), problem.EffectDelayed, "fails at the next hop"},
-		{"a filter that was down, one message lost", join(before, retried(down[1:], 3*time.Hour), down[:1]), problem.EffectNotDelivered, "fails at the next hop"},
+		{"5xx", refused("550", bounce.Hard), problem.EffectRefused, "big.example refuses shop.example: bad reputation", 0},
+		{"a 5xx greeting, deferred", refused("554", bounce.Soft), problem.EffectRefused, "big.example refuses shop.example: bad reputation", 12},
+		{"4xx, still queued", refused("421", bounce.Soft), problem.EffectDeferred, "big.example defers shop.example: bad reputation", 12},
+		{"4xx, taken later", retried(refused("421", bounce.Soft), later), problem.EffectDeferred, "big.example defers shop.example: bad reputation", 0},
+		{"4xx, one returned", join(refused("421", bounce.Soft), refused("450", bounce.Hard)[:1]), problem.EffectRefused, "big.example refuses shop.example: bad reputation", 11},
+		{"4xx, returned days later", join(refused("421", bounce.Soft), with(refused("421", bounce.Hard), func(m *mail) { m.at += 40 * time.Hour })), problem.EffectDeferred, "big.example defers shop.example: bad reputation", 0},
+		{"a filter that is down", join(before, down), problem.EffectNotDelivered, "Nothing goes out", 30},
+		{"a filter that was down", join(before, retried(down, 3*time.Hour)), problem.EffectDelayed, "fails at the next hop", 0},
+		{"a filter that was down, one message still queued", join(before, retried(down[1:], 3*time.Hour), down[:1]), problem.EffectNotDelivered, "fails at the next hop", 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			found := problemsOf(t, test.mails)
 			if len(found) != 1 || found[0].Effect != test.effect || !strings.Contains(found[0].Title, test.words) {
 				t.Fatalf("%+v, want %s: %s", found, test.effect, test.words)
+			}
+			if found[0].Waiting != test.waiting {
+				t.Errorf("%d messages wait, want %d", found[0].Waiting, test.waiting)
 			}
 			if want := test.effect == problem.EffectDeferred; strings.Contains(found[0].Summary, "is deferred") != want {
 				t.Errorf("%s: %s", test.effect, found[0].Summary)

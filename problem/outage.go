@@ -1190,6 +1190,13 @@ func (w *outageSearch) measure(ctx context.Context, x *outage, p *Problem) error
 		ended = n >= least
 	}
 	p.Ongoing = !ended && w.end.sub(until) < w.o.Quiet()
+	waiting := map[uint64]bool{}
+	for i := range x.period {
+		if a := &x.period[i]; !a.hard() && (a.after == 0 || a.after > w.last) && !x.returned[a.message] {
+			waiting[a.message] = true
+		}
+	}
+	p.Waiting = len(waiting)
 	late := !slices.ContainsFunc(x.run, func(a failure) bool { return a.hard() || a.after == 0 || a.after > w.last })
 	if !p.Ongoing && late {
 		p.Effect = EffectDelayed

@@ -89,7 +89,10 @@ type Problem struct {
 	// include them.
 	Older int `json:"-"`
 	// Returned counts the messages that were given up: their mail is lost.
-	Returned        int      `json:"returned"`
+	Returned int `json:"returned"`
+	// Waiting counts the messages that were not given up, and of which nothing tells that they were
+	// delivered by the end of the period: their recipients took no mail since.
+	Waiting         int      `json:"waiting"`
 	Queue           *Queue   `json:"queue,omitempty"` // only of a provider that takes no mail any more
 	Sent            *Sent    `json:"sent,omitempty"`  // only of a flood
 	Recipients      int      `json:"recipients"`

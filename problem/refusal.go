@@ -28,6 +28,7 @@ type refusal struct {
 	took      bool   // as valid, even if the mailbox was said to be unknown in between
 	hard      bool   // the MTA gave up and returned the message
 	mended    bool   // the recipient took mail soon afterwards: see delayed
+	reached   bool   // the recipient took mail afterwards, until the end of the period, if only from a smarthost
 	claimed   bool   // part of a likely incident
 }
 
@@ -282,6 +283,7 @@ func anyRecipient(r *refusal) (uint64, bool)   { return r.recipient, true }
 func anyMessage(r *refusal) (uint64, bool)     { return r.message, true }
 func lastingMessage(r *refusal) (uint64, bool) { return r.message, !r.mended }
 func lostMessage(r *refusal) (uint64, bool)    { return r.message, r.hard }
+func harmedMessage(r *refusal) (uint64, bool)  { return r.message, r.hard || !r.reached }
 
 // traitCount counts the refusals with the same traits.
 type traitCount struct {

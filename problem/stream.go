@@ -430,6 +430,7 @@ func (x *refusalSearch) add(from *store.Refusal, c *traits) {
 		traits: c, offset: from.Offset, at: momentOf(from.Time), message: from.Message,
 		recipient: x.hash(from.Recipient), address: from.Recipient, hard: from.Outcome == bounce.Hard,
 	}
+	r.reached = !from.DeliveredAfter.IsZero() && momentOf(from.DeliveredAfter) < x.until
 	if !c.smarthost { // the 2xx of a smarthost proves nothing
 		if !from.DeliveredBefore.IsZero() && from.Time.Sub(from.DeliveredBefore) < x.o.Valid {
 			r.before, r.valid = momentOf(from.DeliveredBefore), true

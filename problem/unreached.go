@@ -35,6 +35,7 @@ type Unreached struct {
 	Reasons  map[bounce.Reason]int64 // the same by reason
 	Lost     int                     // messages not delivered, once for each recipient
 	Returned int                     // those of Lost that were returned
+	Waiting  int                     // those of Lost that wait
 	Late     bool                    // all of Lost was delivered later
 	Tried    int                     // messages, once for each recipient
 	// Share is the share of Lost in all mail of the period.
@@ -91,7 +92,7 @@ func (u *Unreached) Problem() Problem {
 		SenderDomains: []string{}, Domains: []string{}, Providers: []string{u.Provider}, Addresses: []string{},
 		FirstHeard: u.FirstHeard, Since: u.Since, Until: u.Until, Ongoing: u.Ongoing, Ended: u.Ended, EndedAt: u.EndedAt,
 		Onset:    &Tried{Refused: u.Lost, Tried: u.Tried, Since: u.Since, Until: u.Until},
-		Attempts: u.Attempts, Reasons: u.Reasons, Messages: u.Lost, Returned: u.Returned, Queue: u.Queue,
+		Attempts: u.Attempts, Reasons: u.Reasons, Messages: u.Lost, Returned: u.Returned, Waiting: u.Waiting, Queue: u.Queue,
 		ValidRecipients: []string{}, ValidBefore: []string{}, Hours: []Hour{}, Evidence: []Evidence{},
 		FirstCheck: u.Check, Scan: u.Command,
 		keys:  []key{{what: unreached, provider: u.Provider}},

@@ -159,6 +159,7 @@ func (in *incident) problem(o Thresholds, seen *counter) Problem {
 		FirstCheck: w.firstCheck, OtherExplanation: w.otherExplanation, DisprovedBy: w.disprovedBy,
 		Reasons: map[bounce.Reason]int64{}, keys: in.keys,
 	}
+	p.Waiting = seen.count(in.refusals, harmedMessage) - p.Returned
 	p.delayed = in.delayed(seen)
 	if in.defers() {
 		p.Effect = EffectDeferred

@@ -420,7 +420,7 @@ func (r *Report) unreached(ctx context.Context, s store.Reader, o Options, row *
 	u := problem.Unreached{
 		Provider: row.name, Name: provider.Name(row.name), Reason: row.Reason, Detail: row.detail, Cause: t.Title, Why: t.Meaning, Command: o.command("report", option, row.name),
 		FirstHeard: began, Since: row.First.UTC(), Until: row.Last.UTC(), Ongoing: c.taken == 0,
-		Attempts: row.Soft + row.Hard, Reasons: row.reasons, Lost: int(row.undelivered()), Returned: int(row.Hard), Tried: int(row.undelivered() + c.between),
+		Attempts: row.Soft + row.Hard, Reasons: row.reasons, Lost: int(row.undelivered()), Returned: int(row.Hard), Waiting: int(row.pending), Tried: int(row.undelivered() + c.between),
 		Share: float64(part(row.undelivered(), r.handled)), Died: c.took && c.since == 0, Failed: int(c.messages), Usual: c.usual,
 	}
 	u.Late = !row.back.IsZero() && row.lost() == 0

@@ -35,7 +35,8 @@ type Verdict struct {
 	Going int `json:"going_on"`              // incidents that go on at the end of the period
 	Over  int `json:"ended_since,omitempty"` // those of Going that ended after the period
 	// Act holds at most five ongoing incidents and other problems to examine. Order: ongoing before
-	// ended, ours before others', then by mail lost a day and by recipients known to be valid.
+	// ended, ours before others', then by mail returned or waiting a day and by recipients known to be
+	// valid.
 	Act   []Incident `json:"act"`
 	More  int        `json:"more,omitempty"` // ongoing incidents that are not in Act
 	Ended []Incident `json:"ended"`          // in the order of Act
@@ -118,6 +119,7 @@ type Incident struct {
 	Effect      string      `json:"effect"` // see problem.Problem
 	Lost        int         `json:"lost"`   // messages returned to their senders
 	LostPerDay  float64     `json:"lost_per_day"`
+	Waiting     int         `json:"waiting"` // messages that may still be returned: see problem.Problem
 	Recipients  int         `json:"recipients"`
 	Valid       int         `json:"valid"` // those known to be valid
 
@@ -281,7 +283,7 @@ func (r *Report) noVerdict(ctx context.Context, s store.Reader, o Options, sourc
 }
 
 // orderProblems sorts the worst first: ongoing before ended, ended before background, ours before
-// others', then by mail lost a day, by recipients known to be valid and by refused mail.
+// others', then by mail returned or waiting a day, by recipients known to be valid and by refused mail.
 func (r *Report) orderProblems() {
 	rank := func(in *Incident) int {
 		switch {
@@ -302,7 +304,7 @@ func (r *Report) orderProblems() {
 	}
 	slices.SortStableFunc(order, func(i, j int) int {
 		a, b := &r.Problems[i], &r.Problems[j]
-		return cmp.Or(cmp.Compare(ranks[i], ranks[j]), cmp.Compare(bit(ours(b)), bit(ours(a))), cmp.Compare(lostPerDay(b), lostPerDay(a)),
+		return cmp.Or(cmp.Compare(ranks[i], ranks[j]), cmp.Compare(bit(ours(b)), bit(ours(a))), cmp.Compare(harmPerDay(b), harmPerDay(a)),
 			cmp.Compare(b.Valid(), a.Valid()), cmp.Compare(b.Messages, a.Messages))
 	})
 	sorted, after := make([]problem.Problem, len(order)), make(map[int]afterwards, len(r.after))
@@ -320,8 +322,13 @@ func (r *Report) orderProblems() {
 func ours(p *problem.Problem) bool { return !p.Unreached() && p.WhoActs() == bounce.ScopeSender }
 
 // lostPerDay returns the messages returned per day, for at least one day.
-func lostPerDay(p *problem.Problem) float64 {
-	return float64(p.Returned) / max(p.Until.Sub(p.Since).Hours()/24, 1)
+func lostPerDay(p *problem.Problem) float64 { return perDay(p, p.Returned) }
+
+// harmPerDay returns the messages returned or waiting per day: what waits may be returned.
+func harmPerDay(p *problem.Problem) float64 { return perDay(p, p.Returned+p.Waiting) }
+
+func perDay(p *problem.Problem, n int) float64 {
+	return float64(n) / max(p.Until.Sub(p.Since).Hours()/24, 1)
 }
 
 // incidentOf returns one of the problems as an Incident, with its course after the period.
@@ -338,7 +345,7 @@ func (r *Report) incidentOf(i int) Incident {
 func (r *Report) incident(p *problem.Problem) Incident {
 	in := Incident{
 		ID: p.ID, Level: p.Level, Title: p.Title, Short: p.Short, Ours: ours(p), Ongoing: p.Ongoing, EndUnknown: p.EndUnknown, Since: p.Began(), Until: p.Until, Ended: p.Ended, EndedAt: p.EndedAt, Earlier: !p.FirstHeard.IsZero(),
-		Refused: p.Messages, Lost: p.Returned, LostPerDay: lostPerDay(p), Recipients: p.Recipients, Valid: p.Valid(),
+		Refused: p.Messages, Lost: p.Returned, Waiting: p.Waiting, LostPerDay: lostPerDay(p), Recipients: p.Recipients, Valid: p.Valid(),
 		SenderDomains: p.SenderDomains, Providers: p.Providers, ProviderNames: otherNames(p.Providers), Addresses: p.Addresses, Hours: p.Hours, Why: p.Why, Check: p.FirstCheck,
 		Otherwise: p.OtherExplanation, Disproved: p.DisprovedBy, Command: p.Scan, Stuck: p.Unreached(), Effect: p.Effect, Queue: p.Queue, Sent: p.Sent, Remains: p.Remains(),
 	}

@@ -41,11 +41,12 @@ func TestOrder(t *testing.T) {
 		{Summary: "watch", Level: problem.Watch, Ongoing: true, Since: at, Until: at, Returned: 2000, Messages: 2000},
 		{Summary: "little lost", Level: problem.Confirmed, Reason: bounce.Blocklist, Ongoing: true, Since: at, Until: at.Add(day), Returned: 3, Messages: 30},
 		{Summary: "none lost, known recipients", Level: problem.Confirmed, Reason: bounce.Reputation, Ongoing: true, Messages: 30, Since: at, Until: at.Add(day), ValidRecipients: []string{"a", "b"}},
+		{Summary: "much waits", Level: problem.Confirmed, Reason: bounce.Reputation, Ongoing: true, Messages: 1700, Waiting: 1700, Since: at, Until: at.Add(day)},
 		{Summary: "none lost", Level: problem.Likely, Reason: bounce.Reputation, Ongoing: true, Messages: 20, Since: at, Until: at.Add(day)},
 		{Summary: "much lost over days", Level: problem.Likely, Reason: bounce.Policy, Ongoing: true, Since: at, Until: at.Add(10 * day), Returned: 100, Messages: 100},
 	}}
 	r.orderProblems()
-	want := []string{"much lost over days", "little lost", "none lost, known recipients", "none lost", "ended, much lost", "watch"}
+	want := []string{"much waits", "much lost over days", "little lost", "none lost, known recipients", "none lost", "ended, much lost", "watch"}
 	for i, p := range r.Problems {
 		if p.Summary != want[i] {
 			t.Errorf("%d. is %q, want %q", i, p.Summary, want[i])

@@ -112,7 +112,7 @@ func facts(r *report.Report, in *report.Incident, detail bool) []report.Fact {
 		add("In all", table.Count(int64(q.Waiting+q.GivenUp), "message")+" since it began", strings.Join(list, "; "))
 	}
 	if in.Share > 0 {
-		add("Of all mail", in.Share, returned(in.Lost))
+		add("Of all mail", in.Share, fate(in))
 	}
 	if in.Recipients > 0 {
 		valid := ""
@@ -146,11 +146,16 @@ func facts(r *report.Report, in *report.Incident, detail bool) []report.Fact {
 // isCommand reports whether a fact is a command, which is not broken.
 func isCommand(f *report.Fact) bool { return f.Label == "Run" || f.Label == "List senders" }
 
-func returned(messages int) string {
-	if messages == 1 {
-		return "1 returned to its sender"
+// fate returns how many messages of an incident were returned, and how many may be.
+func fate(in *report.Incident) string {
+	words := fmt.Sprintf("%d returned to their senders", in.Lost)
+	if in.Lost == 1 {
+		words = "1 returned to its sender"
 	}
-	return fmt.Sprintf("%d returned to their senders", messages)
+	if in.Waiting > 0 {
+		words += fmt.Sprintf(", %d waiting", in.Waiting)
+	}
+	return words
 }
 
 // line joins a fact's value and note.
