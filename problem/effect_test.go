@@ -1,6 +1,7 @@
 package problem_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -111,6 +112,50 @@ func TestFloodSent(t *testing.T) {
 				if diff := gocmp.Diff([]problem.Sent{test.want}, got); diff != "" {
 					t.Errorf("-want +got:\n%s", diff)
 				}
+			}
+		})
+	}
+}
+
+// TestOrigins holds that an incident of one of several hosts or instances has the numbers of each, and
+// that one of all of them has none.
+func TestOrigins(t *testing.T) {
+	const (
+		news   = "news@shop.example"
+		listed = "550 5.7.1 Our system has detected a very low reputation of the sending IP address 203.0.113."
+	)
+	// Of 120 messages from each, one in every refuse is refused.
+	from := func(host, instance, address string, refuse int) (all []mail) {
+		for i := range 120 {
+			m := mail{
+				at: day + time.Duration(i)*4*time.Minute + time.Duration(len(instance))*time.Second, id: fmt.Sprint(host, instance, i), from: news,
+				to: fmt.Sprintf("u%d@big.example", i%90), relay: "mx.big.example", outcome: good, code: 250, host: host, instance: instance,
+			}
+			if refuse > 0 && i%refuse == 0 {
+				m.outcome, m.says = bounce.Hard, listed+address
+			}
+			all = append(all, m)
+		}
+		return all
+	}
+	before := to(60, 0, news, "u%d@big.example", "mx.big.example")
+	for _, test := range []struct {
+		name  string
+		mails []mail
+		want  []problem.Origin
+	}{
+		{"one of two instances", join(from("mx1", "out1", "7", 1), from("mx1", "postfix-2", "", 0)), []problem.Origin{{Host: "mx1", Instance: "out1", Address: "203.0.113.7", Refused: 120, Tried: 120}, {Host: "mx1", Instance: "postfix-2", Tried: 119}}},
+		{"one of two hosts, with a few refusals at the other", join(from("mx1", "postfix", "7", 1), from("mx22", "postfix", "8", 30)), []problem.Origin{{Host: "mx1", Instance: "postfix", Address: "203.0.113.7", Refused: 120, Tried: 120}, {Host: "mx22", Instance: "postfix", Address: "203.0.113.8", Refused: 4, Tried: 120}}},
+		{"both", join(from("mx1", "out1", "7", 1), from("mx1", "postfix-2", "8", 2)), nil},
+		{"one instance, a part of its mail", from("mx1", "out1", "7", 2), nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			found := problemsOf(t, join(before, test.mails))
+			if len(found) != 1 {
+				t.Fatalf("%+v", found)
+			}
+			if diff := gocmp.Diff(test.want, found[0].Origins); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
 			}
 		})
 	}

@@ -42,6 +42,7 @@ type incident struct {
 	unknown                  bool              // whether it goes on is not known: see findLaterEnds
 	taken                    []store.Delivered // of each message of its senders taken after the last refusal that is no stray, the first, in order
 	endedAt                  moment            // when the first of them was taken, if they show that the incident has ended
+	origins                  []Origin          // see findOrigins
 	others                   int               // sender domains without a refusal whose mail was taken in that time
 
 	vagueKeys      []key    // keys of the vague incidents that joined it: see vague.go

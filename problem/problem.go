@@ -80,6 +80,9 @@ type Problem struct {
 	Before     *Tried    `json:"before,omitempty"`      // the messages before the onset; nil: not known
 	Onset      *Tried    `json:"since_onset,omitempty"` // the messages from the onset to the last refusal; nil: not known
 
+	// Origins are the hosts and instances that sent the messages of Onset, if only some are refused.
+	Origins []Origin `json:"origins,omitempty"`
+
 	// Everybody is like Onset, for the messages of all senders to these providers.
 	Everybody *Tried `json:"-"`
 
@@ -343,6 +346,11 @@ func findRefusals(ctx context.Context, s store.Reader, f store.Filter, o Thresho
 	}
 	if err := dropRelays(ctx, s, f, incidents); err != nil {
 		return nil, err
+	}
+	for _, in := range incidents {
+		if err := x.findOrigins(ctx, in, histories); err != nil {
+			return nil, err
+		}
 	}
 	var found []Problem
 	var seen counter

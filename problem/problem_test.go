@@ -43,6 +43,8 @@ type mail struct {
 	login    string // login of the submitter
 	client   string // client of a submitter without a login
 	warns    string // the MTA's warning just before
+	host     string // "": mx1
+	instance string // "": postfix
 }
 
 var begin = time.Date(2026, 11, 1, 8, 0, 0, 0, time.UTC)
@@ -82,6 +84,7 @@ func logOf(t *testing.T, mails []mail) store.Store {
 				Response: fmt.Sprintf("%d said %s %s", m.code, m.reason, m.detail),
 			},
 		}
+		a.Host, a.Instance = cmp.Or(m.host, a.Host), cmp.Or(m.instance, a.Instance)
 		a.SASLUser, a.ClientIP, a.Warning = m.login, m.client, m.warns
 		if m.port != 0 {
 			a.RelayPort = m.port

@@ -157,7 +157,7 @@ func (in *incident) problem(o Thresholds, seen *counter) Problem {
 		Recipients: seen.count(in.refusals, anyRecipient), Returned: seen.count(in.refusals, lostMessage), Hours: []Hour{},
 		Evidence: in.evidence(), Addresses: in.namedMost(func(x *sample) []string { return x.addresses }),
 		FirstCheck: w.firstCheck, OtherExplanation: w.otherExplanation, DisprovedBy: w.disprovedBy,
-		Reasons: map[bounce.Reason]int64{}, keys: in.keys,
+		Reasons: map[bounce.Reason]int64{}, keys: in.keys, Origins: in.origins,
 	}
 	p.Waiting = seen.count(in.refusals, harmedMessage) - p.Returned
 	p.delayed = in.delayed(seen)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"bouncelog/bounce"
@@ -123,19 +124,20 @@ type Incident struct {
 	Recipients  int         `json:"recipients"`
 	Valid       int         `json:"valid"` // those known to be valid
 
-	SenderDomains []string       `json:"sender_domains,omitempty"`
-	Providers     []string       `json:"providers,omitempty"`
-	ProviderNames []string       `json:"provider_names,omitempty"` // common names of Providers; nil if they are the same
-	Addresses     []string       `json:"addresses,omitempty"`
-	Hours         []problem.Hour `json:"-"`
-	Reply         string         `json:"reply,omitempty"`
-	Warning       string         `json:"warning,omitempty"` // the MTA's warning just before such a failure
-	Why           string         `json:"why,omitempty"`
-	Check         string         `json:"check"`
-	Otherwise     string         `json:"other_explanation,omitempty"`
-	Disproved     string         `json:"disproved_by,omitempty"`
-	Command       string         `json:"command"`
-	ListSenders   string         `json:"list_senders,omitempty"` // command that lists many SenderDomains
+	SenderDomains []string         `json:"sender_domains,omitempty"`
+	Providers     []string         `json:"providers,omitempty"`
+	ProviderNames []string         `json:"provider_names,omitempty"` // common names of Providers; nil if they are the same
+	Addresses     []string         `json:"addresses,omitempty"`
+	Origins       []problem.Origin `json:"origins,omitempty"` // see problem.Problem
+	Hours         []problem.Hour   `json:"-"`
+	Reply         string           `json:"reply,omitempty"`
+	Warning       string           `json:"warning,omitempty"` // the MTA's warning just before such a failure
+	Why           string           `json:"why,omitempty"`
+	Check         string           `json:"check"`
+	Otherwise     string           `json:"other_explanation,omitempty"`
+	Disproved     string           `json:"disproved_by,omitempty"`
+	Command       string           `json:"command"`
+	ListSenders   string           `json:"list_senders,omitempty"` // command that lists many SenderDomains
 
 	// Stuck: the provider takes no mail for a reason of its own. Refused counts the mail that is
 	// not delivered.
@@ -346,7 +348,7 @@ func (r *Report) incident(p *problem.Problem) Incident {
 	in := Incident{
 		ID: p.ID, Level: p.Level, Title: p.Title, Short: p.Short, Ours: ours(p), Ongoing: p.Ongoing, EndUnknown: p.EndUnknown, Since: p.Began(), Until: p.Until, Ended: p.Ended, EndedAt: p.EndedAt, Earlier: !p.FirstHeard.IsZero(),
 		Refused: p.Messages, Lost: p.Returned, Waiting: p.Waiting, LostPerDay: lostPerDay(p), Recipients: p.Recipients, Valid: p.Valid(),
-		SenderDomains: p.SenderDomains, Providers: p.Providers, ProviderNames: otherNames(p.Providers), Addresses: p.Addresses, Hours: p.Hours, Why: p.Why, Check: p.FirstCheck,
+		SenderDomains: p.SenderDomains, Providers: p.Providers, ProviderNames: otherNames(p.Providers), Addresses: p.Addresses, Origins: p.Origins, Hours: p.Hours, Why: p.Why, Check: p.FirstCheck,
 		Otherwise: p.OtherExplanation, Disproved: p.DisprovedBy, Command: p.Scan, Stuck: p.Unreached(), Effect: p.Effect, Queue: p.Queue, Sent: p.Sent, Remains: p.Remains(),
 	}
 	if len(p.Evidence) > 0 {
@@ -405,6 +407,33 @@ var labels = map[string]string{
 
 // Label returns the label of an incident's figures.
 func (in *Incident) Label() string { return labels[in.Effect] }
+
+const originsShown = 4
+
+// OriginWords says which hosts and instances are refused, and whose mail is taken; "" if it is not only
+// some.
+func (in *Incident) OriginWords() string {
+	var list []string
+	for i := range in.Origins {
+		if i == originsShown {
+			list = append(list, fmt.Sprintf("%d more", len(in.Origins)-i))
+			break
+		}
+		o := &in.Origins[i]
+		name := o.Address
+		if label := o.Label(in.Origins); name == "" {
+			name = label
+		} else if label != "" {
+			name += " (" + label + ")"
+		}
+		if o.Share() >= 0.5 {
+			list = append(list, fmt.Sprintf("%s is %s, %d of %d", name, in.Effect, o.Refused, o.Tried))
+		} else {
+			list = append(list, fmt.Sprintf("%s delivers, %d of %d", name, o.Tried-o.Refused, o.Tried))
+		}
+	}
+	return strings.Join(list, "; ")
+}
 
 // Figures returns the numbers of refused and tried messages, in words.
 func (in *Incident) Figures() string {

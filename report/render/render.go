@@ -124,6 +124,7 @@ func facts(r *report.Report, in *report.Incident, detail bool) []report.Fact {
 	if n := len(in.SenderDomains); in.ListSenders != "" {
 		add("Senders", table.Count(int64(n), "sender domain"), "")
 	}
+	add("Sent from", in.OriginWords(), "")
 	add("Our addresses", strings.Join(in.Addresses, ", "), "")
 	add("Sample reply", table.Cut(in.Reply, longest), "")
 	add("Warning", table.Cut(in.Warning, longest), "logged just before")
