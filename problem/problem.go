@@ -160,6 +160,11 @@ func (p *Problem) Keys() []string {
 	return list
 }
 
+// Continues reports whether two problems have a subject in common: see Keys.
+func (p *Problem) Continues(o *Problem) bool {
+	return slices.ContainsFunc(p.keys, func(k key) bool { return slices.Contains(o.keys, k) })
+}
+
 // id computes Problem.ID.
 func (p *Problem) id() string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%d", p.keys[0], p.Began().Unix()))

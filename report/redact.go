@@ -197,7 +197,7 @@ func (d *redactor) report(r *Report) {
 		}
 	}
 	if v := r.Verdict; v != nil {
-		for _, list := range [...][]Incident{v.Act, v.Ended} {
+		for _, list := range [...][]Incident{v.Act, v.Ended, v.Later} {
 			for i := range list {
 				list[i].ID = d.hash(list[i].ID)
 			}

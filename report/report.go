@@ -145,6 +145,7 @@ type Report struct {
 	messages       int64                      // all messages of the period, regardless of the filter
 	handled        int64                      // the same per recipient: delivered, returned or waiting
 	after          map[int]afterwards         // by index in Problems
+	later          []problem.Problem          // see Verdict.Later
 	unreachedAfter map[string]afterwards      // by provider
 	routes         *Routes                    // of the mail in judged
 	waits          *queue                     // of the mail in judged

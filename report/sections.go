@@ -944,6 +944,9 @@ func (r *Report) Headline() string {
 		if v.Status == StatusQuiet {
 			say("no incident")
 		}
+		if n := len(v.Later); n > 0 {
+			say("%s after the period: %s", table.Count(int64(n), "incident"), forSubject(v.Later[0].Title))
+		}
 	} else if n := r.Alarms(); n > 0 {
 		say("%s", table.Count(int64(n), "problem"))
 	}

@@ -570,3 +570,33 @@ func TestGuessJudgesNobody(t *testing.T) {
 		}
 	}
 }
+
+// TestLater holds that the report of a day, read on the next morning, names what is going on then and was
+// no incident of that day.
+func TestLater(t *testing.T) {
+	listed := func(at time.Duration) []deferral {
+		list := deferrals("big.example", 40, at, 4*time.Minute, hour, 5*oneDay, "expired")
+		for i := range list {
+			list[i].listed = true
+		}
+		return list
+	}
+	fine := sent("fine.example", 6*200, 0, oneDay/200)
+	for _, c := range []struct {
+		name  string
+		began time.Duration
+		until time.Duration
+		want  bool
+	}{
+		{"since the night, read in the morning", 3*oneDay + 3*hour, 3*oneDay + 7*hour, true},
+		{"since shortly before midnight", 3*oneDay - 5*time.Minute, 3*oneDay + 7*hour, true},
+		{"not yet", 3*oneDay + 8*hour, 3*oneDay + 7*hour, false},
+		{"since the day, so it is an incident of the day", 2*oneDay + 3*hour, 3*oneDay + 7*hour, false},
+		{"read days later", 3*oneDay + 3*hour, 5*oneDay + 7*hour, false},
+	} {
+		v := queueLog(t, c.until, fine, listed(c.began))(2).Verdict
+		if got := len(v.Later) == 1; got != c.want || strings.Contains(v.Sentence, "After the period: big.example defers shop.example: listed by spamhaus-zen, since") != c.want {
+			t.Errorf("%s: %+v, %s", c.name, v.Later, v.Sentence)
+		}
+	}
+}

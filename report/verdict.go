@@ -41,6 +41,9 @@ type Verdict struct {
 	Act   []Incident `json:"act"`
 	More  int        `json:"more,omitempty"` // ongoing incidents that are not in Act
 	Ended []Incident `json:"ended"`          // in the order of Act
+	// Later holds the incidents that are none of the period and go on at the end of the logs, if that is
+	// at most a day later.
+	Later []Incident `json:"later,omitempty"`
 	// Quiet is the time of the last attempt that the section providers counts as refused, if no
 	// incident goes on.
 	Quiet *time.Time `json:"quiet_since,omitempty"`
@@ -219,6 +222,11 @@ func (r *Report) buildVerdict(ctx context.Context, s store.Reader, o Options) er
 			return err
 		}
 		v.Quiet = optional(known(span.Last))
+	}
+	for i := range r.later {
+		in := r.incident(&r.later[i])
+		in.Share = 0 // the mail of the period is other mail
+		v.Later = append(v.Later, in)
 	}
 	r.Verdict = v
 	v.say(r)
@@ -602,6 +610,15 @@ func (v *Verdict) say(r *Report) {
 	}
 	if v.Going > 0 && v.Going == v.Over {
 		v.Status = StatusEnded
+	}
+	if n := len(v.Later); n > 0 {
+		in, more := &v.Later[0], ""
+		if n > 1 {
+			more = fmt.Sprintf(", and %d more", n-1)
+		}
+		good(" After the period: ")
+		bad("%s", in.Title)
+		good(", since %s, %s%s.", r.Clock(in.Since), in.Figures(), more)
 	}
 	phrases := v.Phrases
 	v.Phrases = nil
