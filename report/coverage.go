@@ -144,8 +144,8 @@ const (
 	profileDays = 3   // minimum number of days to distinguish the hours of the day
 )
 
-// gaps finds the silent hours in which attempts are usual: as many as the median of the same hour
-// on other days. points are the hours with attempts, in order. of are the hours with attempts of
+// gaps finds the silent hours in which attempts are usual, deferrals aside (see Point.settled): as many
+// as the median of the same hour on other days. points are the hours with attempts, in order. of are the hours with attempts of
 // the selection for Gap.Expected, if that is not all mail.
 func gaps(points, of []Point, turns []turn) []Gap {
 	found := []Gap{}
@@ -157,12 +157,19 @@ func gaps(points, of []Point, turns []turn) []Gap {
 	n := int(end.Sub(start)/hour) + 1
 	byHour := func(points []Point) []int64 {
 		counts := make([]int64, n)
-		for _, p := range points {
-			counts[p.Time.Sub(start)/hour] += p.Delivered + p.Soft + p.Hard
+		for i := range points {
+			counts[points[i].Time.Sub(start)/hour] += points[i].settled()
 		}
 		return counts
 	}
-	counts, selected := byHour(points), byHour(of)
+	all, selected := byHour(points), byHour(of)
+	silent := make([]bool, n)
+	for i := range silent {
+		silent[i] = true
+	}
+	for _, p := range points {
+		silent[p.Time.Sub(start)/hour] = p.Delivered+p.Soft+p.Hard == 0
+	}
 	// The first and the last hour are incomplete.
 	usual := func(counts []int64, i int) int64 {
 		step, from := 24, i%24
@@ -182,15 +189,15 @@ func gaps(points, of []Point, turns []turn) []Gap {
 		return same[len(same)/2]
 	}
 	for i := 1; i < n; i++ {
-		if counts[i] > 0 {
+		if !silent[i] {
 			continue
 		}
-		j, all, expected := i, int64(0), int64(0)
-		for ; j < n && counts[j] == 0; j++ {
-			all += usual(counts, j)
+		j, missing, expected := i, int64(0), int64(0)
+		for ; j < n && silent[j]; j++ {
+			missing += usual(all, j)
 			expected += usual(selected, j)
 		}
-		if all >= gapExpected {
+		if missing >= gapExpected {
 			g := Gap{From: start.Add(time.Duration(i) * hour), To: start.Add(time.Duration(j) * hour), Expected: expected}
 			for _, t := range turns {
 				// The end of one log and the start of the next are known to the second.

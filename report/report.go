@@ -163,6 +163,10 @@ type Point struct {
 	Hard      int64     `json:"hard"`
 }
 
+// settled counts the attempts that are usual at a time: a queue of deferred mail is retried at any time
+// of the day, as long as it lasts.
+func (p *Point) settled() int64 { return p.Delivered + p.Hard }
+
 // A ReportPeriod is the requested period, with its first and its last attempt.
 type ReportPeriod struct {
 	Since *time.Time `json:"since,omitempty"`

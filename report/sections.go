@@ -329,7 +329,7 @@ func (r *Report) totalsSection(wide bool) Section {
 	part := r.Period.Since != nil || r.Past()
 	deferred := "recipients deferred, still queued when last seen"
 	if part {
-		deferred = "recipients deferred in this period, queued at the logs' end"
+		deferred = "recipients first deferred in this period, queued at the logs' end"
 	}
 	fact(t.Pending, "pending", deferred)
 	if n := t.Waiting; n != nil && part {

@@ -29,7 +29,7 @@ func (r *Report) silence(o Options, hours []Point) *Silence {
 	return &Silence{Since: r.AsOf.UTC(), Seconds: quiet.Seconds(), Expected: expected, Command: o.command("report", "--section", SectionUnparsed)}
 }
 
-// usualAttempts returns the usual number of attempts between two points in time, from the median of
+// usualAttempts returns the usual number of attempts, deferrals aside, between two points in time, from the median of
 // each hour of the day (of all hours, with fewer than profileDays days). points are the hours with
 // attempts, in order.
 func usualAttempts(points []Point, from, to time.Time) (n int64) {
@@ -49,7 +49,7 @@ func usualAttempts(points []Point, from, to time.Time) (n int64) {
 	counts := make([]int64, size)
 	for _, p := range points {
 		if !p.Time.Before(start) && p.Time.Before(end) {
-			counts[p.Time.Sub(start)/hour] += p.Delivered + p.Soft + p.Hard
+			counts[p.Time.Sub(start)/hour] += p.settled()
 		}
 	}
 	step := 1

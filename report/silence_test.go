@@ -55,6 +55,35 @@ func TestGapsOfSelection(t *testing.T) {
 	}
 }
 
+// TestRetriesAreNotUsual holds that nights in which queued mail was retried make no gap of a quiet night,
+// and no silence of a night without mail.
+func TestRetriesAreNotUsual(t *testing.T) {
+	begin := time.Date(2026, 11, 2, 0, 0, 0, 0, time.UTC)
+	var hours []Point
+	for h := range 10*24 + 1 {
+		p := Point{Time: begin.Add(time.Duration(h) * time.Hour), Delivered: 30}
+		if night := h%24 < 6; night {
+			p.Delivered = 0
+			if h >= 3*24 {
+				p.Soft = 50
+			}
+		}
+		if p.Delivered+p.Soft > 0 {
+			hours = append(hours, p)
+		}
+	}
+	if found := gaps(hours, hours, nil); len(found) > 0 {
+		t.Errorf("gaps: %+v", found)
+	}
+	midnight := begin.Add(10 * 24 * time.Hour)
+	if n := usualAttempts(hours, midnight, midnight.Add(5*time.Hour)); n != 0 {
+		t.Errorf("%d attempts are usual at night", n)
+	}
+	if n := usualAttempts(hours, midnight, midnight.Add(9*time.Hour)); n != 90 {
+		t.Errorf("%d attempts are usual until nine, want 90", n)
+	}
+}
+
 // TestGapOfDay holds that a gap has one size in every report, derived from the whole log, and that
 // its hours are not compared.
 func TestGapOfDay(t *testing.T) {
