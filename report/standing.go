@@ -106,6 +106,15 @@ func (r *Report) pending(ctx context.Context, s store.Reader, o Options) ([]Pend
 	return rows, nil
 }
 
+// QueueThen returns the mail that waited at the end of a past period, the oldest first; nil if that is not
+// known.
+func (r *Report) QueueThen(ctx context.Context, s store.Reader) ([]store.Queued, error) {
+	if r.waits == nil {
+		return nil, nil
+	}
+	return queuedThen(ctx, s, r.waits.list)
+}
+
 // queuedThen returns mail that waited at the end of a past period.
 func queuedThen(ctx context.Context, s store.Reader, waits []wait) (list []store.Queued, err error) {
 	for part := range slices.Chunk(waits, waitedAtOnce) {

@@ -203,7 +203,11 @@ func (v *screen) providerList(rep *report.Report, top int) *list {
 		}
 		wait := cell{Value: p.Waiting}
 		if p.Waiting == 0 || pairs != nil {
-			wait = v.waiting(p.Waiting, pairs...)
+			of := pairs
+			if rep.Past() {
+				of = append([]string{"deferred", "end"}, pairs...)
+			}
+			wait = v.queuedCell(p.Waiting, of...)
 		}
 		first := cell{Value: name, Class: "mark-" + p.Mark}
 		x := row{Cells: []cell{first, figure(p.Attempts, to("outcome", countedWords)), delivered, figure(p.Soft, to("outcome", "soft")), wait, figure(p.Hard, to("outcome", "hard")), refused}}
@@ -304,12 +308,20 @@ type waiter struct {
 }
 
 // queued reads the current queue. It ignores the period, since the longest waiting mail was first
-// deferred before it.
-func (v *screen) queued(ctx context.Context, r store.Reader) ([]waiter, error) {
+// deferred before it. With deferred=end it reads the queue at the end of a past period.
+func (v *screen) queued(ctx context.Context, r store.Reader) (_ []waiter, err error) {
 	f := v.sel.filter
 	f.Since, f.Until = time.Time{}, time.Time{}
-	all, err := r.Queue(ctx, f, queuedAtMost)
-	if err != nil {
+	var all []store.Queued
+	if v.extra.Get("deferred") == "end" {
+		rep, err := v.report(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		if all, err = rep.QueueThen(ctx, r); err != nil {
+			return nil, err
+		}
+	} else if all, err = r.Queue(ctx, f, queuedAtMost); err != nil {
 		return nil, err
 	}
 	routes, _, err := v.routes(ctx, r)
@@ -464,6 +476,9 @@ func (v *screen) queue(ctx context.Context, r store.Reader, _ *http.Request, _ s
 	}
 	if host != "" {
 		v.Facts = append(v.Facts, report.Fact{Label: "Only", Value: "relay host " + host})
+	}
+	if v.extra.Get("deferred") == "end" {
+		v.Facts = append(v.Facts, report.Fact{Label: "Only", Value: "queued at the end of the period"})
 	}
 	if v.extra.Get("deferred") == "period" {
 		v.Facts = append(v.Facts, report.Fact{Label: "Only", Value: "first deferred in the period"})

@@ -97,7 +97,13 @@ func (v *screen) groupRow(name, to string, t *store.Tally, pairs ...string) row 
 // waiting returns the number of waiting recipients, counted at the place of their first deferral,
 // with a link to them. pairs select their attempts.
 func (v *screen) waiting(n int64, pairs ...string) cell {
-	with := append([]string{"deferred", "period"}, pairs...)
+	return v.queuedCell(n, append([]string{"deferred", "period"}, pairs...)...)
+}
+
+// queuedCell returns a number of recipients in the queue, whenever they were deferred first, with a link
+// to them.
+func (v *screen) queuedCell(n int64, pairs ...string) cell {
+	with := slices.Clone(pairs)
 	for i := 0; i < len(with); i += 2 {
 		if with[i] == "provider" {
 			with[i] = "q"
