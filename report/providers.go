@@ -24,7 +24,7 @@ func IsProvider(by store.Dimension) bool { return by == ByProvider || by == stor
 
 const (
 	blocksLeast = 3   // refusals
-	blocksShare = 0.5 // of all attempts: it blocks us
+	blocksShare = 0.5 // of all attempts, and lost of the mail: it blocks us
 )
 
 // usual maps a domain to the provider that receives most of its mail. If an attempt reached no
@@ -146,9 +146,10 @@ func refused(reasons map[bounce.Reason]int64) (n int64) {
 	return n
 }
 
-// blocks reports whether a provider refuses most of our mail.
-func blocks(refused, attempts int64) bool {
-	return refused >= blocksLeast && float64(refused) >= blocksShare*float64(attempts)
+// blocks reports whether a provider refuses most of our mail: most attempts, and most mail, which is not
+// delivered. Retries of mail that was delivered in the end are attempts only.
+func (p *ProviderRow) blocks() bool {
+	return p.Refused >= blocksLeast && float64(p.Refused) >= blocksShare*float64(p.Attempts) && float64(p.lost()) >= blocksShare*float64(p.Delivered+p.lost())
 }
 
 // Routes map attempts to providers, as the tables of a report count them.

@@ -160,7 +160,7 @@ func providerTable(groups []store.Cell, relays map[string]bool, then []store.Cel
 			p.Mark = marks[p.Provider]
 		case p.Messages >= markLeast:
 			switch {
-			case blocks(p.Refused, p.Attempts):
+			case p.blocks():
 				p.Mark = MarkRefuses
 			case float64(p.lost()) >= markShare*float64(p.Delivered+p.lost()):
 				p.Mark = MarkFails
@@ -242,7 +242,7 @@ func (t *ProviderTable) marks() map[string]string {
 func (t *ProviderTable) blocking() map[string]bool {
 	names := map[string]bool{}
 	for i := range t.Rows {
-		if p := &t.Rows[i]; blocks(p.Refused, p.Attempts) {
+		if p := &t.Rows[i]; p.blocks() {
 			names[p.Provider] = true
 		}
 	}

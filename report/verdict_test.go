@@ -260,3 +260,28 @@ func TestOriginWords(t *testing.T) {
 		}
 	}
 }
+
+// TestRefusesMail holds that a provider refuses mail, not attempts: retries of mail that it took in the end
+// are no refusals of mail.
+func TestRefusesMail(t *testing.T) {
+	for _, test := range []struct {
+		name                           string
+		delivered, soft, hard, pending int64
+		want                           string
+	}{
+		{"all returned", 0, 0, 100, 0, MarkRefuses},
+		{"most returned", 12, 0, 100, 0, MarkRefuses},
+		{"all queued", 0, 300, 0, 100, MarkRefuses},
+		{"only retries of older mail", 0, 300, 0, 0, MarkRefuses},
+		{"deferred often, and taken", 600, 2116, 13, 0, MarkTakes},
+		{"deferred often, and a part taken so far", 60, 2116, 0, 40, MarkTakes},
+	} {
+		x := store.Cell{Keys: [store.MaxDimensions]string{"d.example", "mx.d.example"}}
+		x.Delivered, x.Soft, x.Hard, x.Pending, x.Attempts, x.Messages = test.delivered, test.soft, test.hard, test.pending, test.delivered+test.soft+test.hard, 600
+		x.Reasons = map[bounce.Reason]int64{bounce.Reputation: test.soft + test.hard}
+		table := providerTable(providers([]store.Cell{x}), nil, nil, 0, nil, nil)
+		if got := table.Rows[0].Mark; got != test.want || table.blocking()["d.example"] != (got == MarkRefuses) {
+			t.Errorf("%s: %s, want %s", test.name, got, test.want)
+		}
+	}
+}
