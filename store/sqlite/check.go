@@ -59,46 +59,81 @@ func firstFinding(s string) string {
 // with their hashes; the attempts with the filters of their chunks; the histories of recipients
 // with their attempts.
 func checkContents(ctx context.Context, c *sqlite3.Conn, found func(format string, args ...any)) error {
-	secret, _, err := readSecret(c)
+	x := &contents{ctx: ctx, c: c, found: found}
+	x.checkDictionaries()
+	x.checkTexts()
+	x.checkChunks()
+	x.checkHistories()
+	if x.err == nil {
+		x.err = ctx.Err()
+	}
+	return x.err
+}
+
+// contents is a check of the contents. After an error its methods do nothing.
+type contents struct {
+	ctx   context.Context
+	c     *sqlite3.Conn
+	found func(format string, args ...any)
+	bad   int // faults of the present kind
+	err   error
+}
+
+// each calls fn for each row of a query.
+func (x *contents) each(sql string, fn func(v []driver.Value) error) {
+	if x.err != nil || x.ctx.Err() != nil {
+		return
+	}
+	var s *sqlite3.Stmt
+	if s, x.err = x.c.Prepare(layoutSQL(sql)); x.err != nil {
+		return
+	}
+	defer s.Close()
+	x.err = s.Each(fn)
+}
+
+// report reports the number of faults of a kind, and begins the next kind.
+func (x *contents) report(what string) {
+	if x.bad > 0 {
+		x.found("%s: %d", what, x.bad)
+	}
+	x.bad = 0
+}
+
+// count reports the number that a query returns.
+func (x *contents) count(what, sql string) {
+	x.each(sql, func(v []driver.Value) error {
+		x.bad = int(num(v[0]))
+		return nil
+	})
+	x.report(what)
+}
+
+// checkDictionaries compares names, addresses and routes with their hashes.
+func (x *contents) checkDictionaries() {
+	secret, _, err := readSecret(x.c)
 	if err != nil {
+		x.err = err
+		return
+	}
+	key := func(table string, h uint64, id int64) error {
+		n, err := x.c.Number("SELECT count(*) FROM "+table+"_key WHERE key = ?", int64(newDictKey(h, id)))
+		if n == 0 {
+			x.bad++
+		}
 		return err
 	}
 	names := make(map[int64]string)
-	bad := 0
-	report := func(what string) {
-		if bad > 0 {
-			found("%s: %d", what, bad)
-		}
-		bad = 0
-	}
-	key := func(table string, h uint64, id int64) error {
-		n, err := c.Number("SELECT count(*) FROM "+table+"_key WHERE key = ?", int64(newDictKey(h, id)))
-		if n == 0 {
-			bad++
-		}
-		return err
-	}
-	each := func(sql string, fn func(v []driver.Value) error) {
-		if err != nil || ctx.Err() != nil {
-			return
-		}
-		var s *sqlite3.Stmt
-		if s, err = c.Prepare(layoutSQL(sql)); err != nil {
-			return
-		}
-		defer s.Close()
-		err = s.Each(fn)
-	}
-	each("SELECT id, text FROM name", func(v []driver.Value) error {
+	x.each("SELECT id, text FROM name", func(v []driver.Value) error {
 		names[num(v[0])] = str(v[1])
 		return key("name", secret.hash.add(0, str(v[1])), num(v[0]))
 	})
-	report("names that are not what they are looked up by")
-	each("SELECT id, local, domain FROM address", func(v []driver.Value) error {
+	x.report("names that differ from their hash")
+	x.each("SELECT id, local, domain FROM address", func(v []driver.Value) error {
 		return key("address", secret.folded(str(v[1]), num(v[2])), num(v[0]))
 	})
-	report("addresses that are not what they are looked up by")
-	each("SELECT id, domain, host, ip, port FROM route", func(v []driver.Value) error {
+	x.report("addresses that differ from their hash")
+	x.each("SELECT id, domain, host, ip, port FROM route", func(v []driver.Value) error {
 		domain, host, ip := names[num(v[1])], names[num(v[2])], ipText(v[3])
 		for _, s := range [...]string{domain, host, ip} {
 			if strings.Contains(s, "\uFFFD") || len(s) >= store.MaxWord {
@@ -107,94 +142,94 @@ func checkContents(ctx context.Context, c *sqlite3.Conn, found func(format strin
 		}
 		return key("route", secret.hash.route(domain, host, ip, uint16(num(v[4]))), num(v[0]))
 	})
-	report("routes that are not what they are looked up by")
+	x.report("routes that differ from their hash")
+}
 
-	for _, t := range [...]struct{ table, column, marks string }{
-		{"name", "text", ""},
-		{"address", "local", ""},
-		{"login", "user", ""},
-		{"text", "text", "\x01\x02\x03\x04\x05"},
-		{"message_id", "left", ""},
-		{"reply", "template", ""},
-		{"reply", "sample", ""},
-		{"reply", "agent", ""},
-		{"reply", "status", ""},
-		{"reply", "enhanced", ""},
-		{"reply", "stage", ""},
-		{"reply", "rule", ""},
-		{"reply", "detail", ""},
-		{"reply", "scope", ""},
-		{"reply", "confidence", ""},
-		{"reply", "sample_host", ""},
-		{"reply", "tls", ""},
-		{"failure", "text", "\x01\x02\x03\x04\x05"},
-		{"failure", "queue", ""},
-		{"delivery", "queue", ""},
-		{"unparsed_line", "text", ""},
-		{"source", "path", ""},
-		{"source", "name", ""},
-		{"message_end", "event", ""},
-		{"message_end", "by", ""},
-		{"origin", "host", ""},
-		{"origin", "instance", ""},
-		{"skipped", "program", ""},
-	} {
-		each(fmt.Sprintf("SELECT %[1]s FROM %[2]s WHERE typeof(%[1]s) = 'text'", t.column, t.table), func(v []driver.Value) error {
+// textColumns are the columns that hold clean texts (store.Clean), with the control characters that a
+// shortened text may contain.
+var textColumns = [...]struct{ table, column, marks string }{
+	{"name", "text", ""},
+	{"address", "local", ""},
+	{"login", "user", ""},
+	{"text", "text", "\x01\x02\x03\x04\x05"},
+	{"message_id", "left", ""},
+	{"reply", "template", ""},
+	{"reply", "sample", ""},
+	{"reply", "agent", ""},
+	{"reply", "status", ""},
+	{"reply", "enhanced", ""},
+	{"reply", "stage", ""},
+	{"reply", "rule", ""},
+	{"reply", "detail", ""},
+	{"reply", "scope", ""},
+	{"reply", "confidence", ""},
+	{"reply", "sample_host", ""},
+	{"reply", "tls", ""},
+	{"failure", "text", "\x01\x02\x03\x04\x05"},
+	{"failure", "queue", ""},
+	{"delivery", "queue", ""},
+	{"unparsed_line", "text", ""},
+	{"source", "path", ""},
+	{"source", "name", ""},
+	{"message_end", "event", ""},
+	{"message_end", "by", ""},
+	{"origin", "host", ""},
+	{"origin", "instance", ""},
+	{"skipped", "program", ""},
+}
+
+// checkTexts checks that the texts are clean.
+func (x *contents) checkTexts() {
+	for _, t := range textColumns {
+		x.each(fmt.Sprintf("SELECT %[1]s FROM %[2]s WHERE typeof(%[1]s) = 'text'", t.column, t.table), func(v []driver.Value) error {
 			s := str(v[0])
 			if store.Clean(s, len(s)) == s {
 				return nil
 			}
 			odd := strings.ContainsFunc(s, func(r rune) bool { return r < '\t' && !strings.ContainsRune(t.marks, r) })
 			if odd || !utf8.ValidString(s) {
-				bad++
+				x.bad++
 			}
 			return nil
 		})
-		report(fmt.Sprintf("texts in %s.%s that were not stored so", t.table, t.column))
+		x.report(fmt.Sprintf("texts in %s.%s that were changed after they were stored", t.table, t.column))
 	}
+}
 
-	// A run is a full chunk with its rows.
-	type run struct {
+// checkChunks compares the attempts of each full chunk with its filter and its times.
+func (x *contents) checkChunks() {
+	type fullChunk struct {
 		lo, hi, since, until int64
 		filter               []byte
 	}
-	var runs []run
-	each("SELECT id, last, since, until, bits FROM chunk", func(v []driver.Value) error {
+	var chunks []fullChunk
+	x.each("SELECT id, last, since, until, bits FROM chunk", func(v []driver.Value) error {
 		b, _ := v[4].([]byte)
-		runs = append(runs, run{num(v[0]), num(v[1]), num(v[2]), num(v[3]), append([]byte(nil), b...)})
+		chunks = append(chunks, fullChunk{num(v[0]), num(v[1]), num(v[2]), num(v[3]), append([]byte(nil), b...)})
 		return nil
 	})
-	for _, r := range runs {
-		each(fmt.Sprintf(`SELECT recipient, queue, message_hash, at FROM delivery WHERE id BETWEEN %[1]d AND %[2]d
+	for _, r := range chunks {
+		x.each(fmt.Sprintf(`SELECT recipient, queue, message_hash, at FROM delivery WHERE id BETWEEN %[1]d AND %[2]d
 			UNION ALL SELECT recipient, queue, message_hash, at FROM failure WHERE id BETWEEN %[1]d AND %[2]d`, r.lo, r.hi), func(v []driver.Value) error {
 			if !mayHold(r.filter, recipientKey(num(v[0]))) || !mayHold(r.filter, queueKey(queueText(v[1]))) ||
 				num(v[2]) != 0 && !mayHold(r.filter, messageHashKey(num(v[2]))) || num(v[3]) < r.since || num(v[3]) > r.until {
-				bad++
+				x.bad++
 			}
 			return nil
 		})
 	}
-	report("attempts that the filter of their chunk does not know")
+	x.report("attempts that the filter of their chunk lacks")
+}
 
-	count := func(what, sql string) {
-		each(sql, func(v []driver.Value) error {
-			if n := num(v[0]); n != 0 {
-				found("%s: %d", what, n)
-			}
-			return nil
-		})
-	}
+// checkHistories compares the histories of recipients, and the tables of attempts, with the attempts.
+func (x *contents) checkHistories() {
 	// A pruned delivery remains the first, and remains the last if no other is left.
-	count("addresses whose deliveries are not those of the attempts", `SELECT count(*) FROM address AS a
+	x.count("addresses whose deliveries are not those of the attempts", `SELECT count(*) FROM address AS a
 		JOIN (SELECT recipient, min(at) AS first, max(at) AS last FROM delivery GROUP BY recipient) AS d ON d.recipient = a.id
 		WHERE a.first > d.first OR a.first < 0 OR a.last NOT BETWEEN d.last - $DAY_SECONDS AND d.last`)
-	count("deliveries with a reply that is none of a delivery, and the reverse", `SELECT
+	x.count("deliveries with the reply of a failure, and failures with that of a delivery", `SELECT
 		(SELECT count(*) FROM delivery AS a JOIN reply AS r ON r.id = a.reply WHERE r.kind >> $REASON_BITS <> $DELIVERED) +
 		(SELECT count(*) FROM failure AS a JOIN reply AS r ON r.id = a.reply WHERE r.kind >> $REASON_BITS = $DELIVERED)`)
-	if err == nil {
-		err = ctx.Err()
-	}
-	return err
 }
 
 // Check looks for damage in the file, in the references between tables, and in the rollups. It
