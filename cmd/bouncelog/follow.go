@@ -15,7 +15,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
 
 	"bouncelog/ingest"
@@ -154,7 +153,7 @@ func follow(cmd *cobra.Command, sources []string, in *input, flag *thresholds, w
 	path, _ := cmd.Flags().GetString("db")
 	f := &followed{
 		cmd: cmd, sources: sources, in: in, flag: flag, retain: retain, tell: to, passed: passed, o: o,
-		log: log, judge: judge, parser: opts, notify: newNotifier(log),
+		log: log, judge: judge, parser: opts, unit: newUnit(log),
 		metrics: func() (*metrics.Metrics, error) { return serveMetrics(ctx, show, path, log) },
 	}
 	release, err := claim(path, log)
@@ -216,7 +215,7 @@ type followed struct {
 	log     *slog.Logger
 	judge   *judge.Judge
 	parser  parser.Options
-	notify  *notifier
+	unit    *unit
 	metrics func() (*metrics.Metrics, error) // starts to show them, the first time
 	shown   *metrics.Metrics
 }
@@ -253,23 +252,23 @@ func settled(ctx context.Context, path string) error {
 // follow writes to one database until the command is stopped or the database is replaced
 // (store.ErrReplaced).
 func (f *followed) follow() error {
-	cmd, ctx, in, flag, log, notify, o := f.cmd, f.cmd.Context(), f.in, f.flag, f.log, f.notify, f.o
-	wait := &waiting{ctx: ctx, log: log, notify: notify}
+	cmd, ctx, in, flag, log, unit, o := f.cmd, f.cmd.Context(), f.in, f.flag, f.log, f.unit, f.o
+	wait := &waiting{ctx: ctx, log: log, unit: unit}
 	db, err := in.openForWriting(cmd, f.judge, wait.retry)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	mind := newMinder(log, db)
+	health := newHealth(log, db)
 	// A database that replaces a pseudonymized one is pseudonymized too.
-	in.pseudonymize = in.pseudonymize || mind.pseudonymized()
+	in.pseudonymize = in.pseudonymize || health.pseudonymized()
 	if f.shown == nil {
 		if f.shown, err = f.metrics(); err != nil {
 			return errors.Join(err, db.Close())
 		}
 	}
 	m := f.shown
-	mind.metrics = m
+	health.metrics = m
 	stored, err := storedCounter(ctx, m, db)
 	if err != nil {
 		return errors.Join(err, db.Close())
@@ -297,16 +296,16 @@ func (f *followed) follow() error {
 	problems := newAnnouncer(log, db, flag.options(), m)
 	watching, stopWatching := context.WithCancel(ctx)
 	defer stopWatching()
-	var teller sync.WaitGroup
-	defer teller.Wait()
+	var notifying sync.WaitGroup
+	defer notifying.Wait()
 	var lags atomic.Bool
 	lags.Store(true)
 	if len(f.tell) > 0 {
-		n, err := newTeller(db, f.tell, flag.options(), f.parser.Location, log, problems)
+		n, err := newNotifier(db, f.tell, flag.options(), f.parser.Location, log, problems)
 		if err != nil {
 			return errors.Join(g.Close(err), db.Close())
 		}
-		teller.Go(func() { n.Run(watching, notifyEvery, func() bool { return !lags.Load() }) })
+		notifying.Go(func() { n.Run(watching, notifyEvery, func() bool { return !lags.Load() }) })
 	}
 	for _, s := range f.passed {
 		if slices.ContainsFunc(g.Positions(), func(p tailer.Position) bool { return strings.HasPrefix(p.Path, s.path) }) && s.written.After(o.JournalSince) {
@@ -317,8 +316,8 @@ func (f *followed) follow() error {
 	o.Stdin, o.Reopen = cmd.InOrStdin(), reopen
 	o.Event = func(e tailer.Event) { logEvent(log, e) }
 	o.Idle = func(behind int64) error {
-		notify.behind(behind)
-		notify.alive()
+		unit.behind(behind)
+		unit.alive()
 		m.Behind(behind)
 		m.Alive()
 		lags.Store(behind >= lagging)
@@ -332,16 +331,16 @@ func (f *followed) follow() error {
 			problems.Look(watching)
 		}
 		old.prune(ctx)
-		if err := mind.look(); err != nil {
+		if err := health.check(); err != nil {
 			return err
 		}
 		return errors.Join(g.Flush(), g.Failed())
 	}
 	err = tailer.Follow(ctx, f.sources, g.Positions(), o, g.Chunk)
-	notify.stopping()
+	unit.stopping()
 	stopWatching()
 	problems.Wait() // it reads the database
-	teller.Wait()
+	notifying.Wait()
 	return errors.Join(g.Close(err), db.Close())
 }
 
@@ -395,11 +394,11 @@ func (x *retention) prune(ctx context.Context) {
 // waiting is the state of the daemon while the database is locked or does not answer, or the disk
 // is full. What was read is kept, nothing more is read, and each error is logged once.
 type waiting struct {
-	ctx    context.Context
-	log    *slog.Logger
-	notify *notifier
-	since  time.Time
-	said   string
+	ctx   context.Context
+	log   *slog.Logger
+	unit  *unit
+	since time.Time
+	said  string
 }
 
 // retry waits a second and reports whether to try again.
@@ -414,7 +413,7 @@ func (w *waiting) retry(err error) bool {
 		w.said = said
 		w.log.Error("cannot store, trying again", "error", table.Clean(said))
 	}
-	w.notify.waiting()
+	w.unit.waiting()
 	select {
 	case <-w.ctx.Done():
 		return false
@@ -540,63 +539,3 @@ func newLogger(w io.Writer) *slog.Logger {
 		},
 	}))
 }
-
-// A notifier reports the daemon's state to systemd (sd_notify(3)).
-type notifier struct {
-	log      *slog.Logger
-	isReady  bool
-	lags     bool
-	said     time.Time     // when it last reported the number of unread bytes
-	interval time.Duration // of the watchdog; 0: none
-	last     time.Time     // when the watchdog was last fed
-}
-
-func newNotifier(log *slog.Logger) *notifier {
-	interval, err := daemon.SdWatchdogEnabled(false)
-	if err != nil {
-		log.Warn("watchdog", "error", err)
-	}
-	return &notifier{log: log, interval: interval}
-}
-
-func (n *notifier) tell(state string) {
-	if _, err := daemon.SdNotify(false, state); err != nil {
-		n.log.Warn("sd_notify", "error", err)
-	}
-}
-
-// behind reports how many bytes are unread. The daemon is ready once it has caught up; later it
-// warns once a minute while more than lagging bytes are unread.
-func (n *notifier) behind(bytes int64) {
-	switch {
-	case bytes == 0 && (!n.isReady || n.lags):
-		n.isReady, n.lags = true, false
-		n.log.Info("caught up, following")
-		n.tell(daemon.SdNotifyReady + "\nSTATUS=caught up, following")
-	case bytes < lagging && n.isReady:
-	case !n.isReady && time.Since(n.said) >= time.Second:
-		n.said = time.Now()
-		n.tell(fmt.Sprintf("STATUS=catching up, %d MB to read\nEXTEND_TIMEOUT_USEC=30000000", bytes>>20))
-	case n.isReady && time.Since(n.said) >= time.Minute:
-		n.said, n.lags = time.Now(), true
-		n.log.Warn("behind the log", "bytes", bytes)
-		n.tell(fmt.Sprintf("STATUS=behind by %d MB", bytes>>20))
-	}
-}
-
-// lagging is the number of unread bytes from which on the daemon warns.
-const lagging = 8 << 20
-
-func (n *notifier) alive() {
-	if n.interval > 0 && time.Since(n.last) >= n.interval/3 {
-		n.last = time.Now()
-		n.tell(daemon.SdNotifyWatchdog)
-	}
-}
-
-// waiting tells the watchdog that the daemon waits for its database. Any goroutine may call it.
-func (n *notifier) waiting() {
-	n.tell(daemon.SdNotifyWatchdog + "\nSTATUS=waiting for the database\nEXTEND_TIMEOUT_USEC=30000000")
-}
-
-func (n *notifier) stopping() { n.tell(daemon.SdNotifyStopping) }

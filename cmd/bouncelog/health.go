@@ -10,12 +10,12 @@ import (
 )
 
 const (
-	mindEvery = time.Second // between two checks
-	mindAgain = time.Hour   // between two warnings of the same trouble
+	checkEvery = time.Second // between two checks
+	warnEvery  = time.Hour   // between two warnings of the same trouble
 )
 
-// A minder checks the database that the daemon writes to and logs what threatens it.
-type minder struct {
+// health checks the database that the daemon writes to, and logs trouble with it.
+type health struct {
 	log     *slog.Logger
 	guard   store.Guard      // nil: of an engine that needs none
 	metrics *metrics.Metrics // may be nil
@@ -24,33 +24,33 @@ type minder struct {
 	at      time.Time // when it was logged
 }
 
-func newMinder(log *slog.Logger, db store.Store) *minder {
+func newHealth(log *slog.Logger, db store.Store) *health {
 	guard, _ := db.(store.Guard)
-	return &minder{log: log, guard: guard}
+	return &health{log: log, guard: guard}
 }
 
-func (m *minder) pseudonymized() bool { return m.guard != nil && m.guard.Pseudonymized() }
+func (h *health) pseudonymized() bool { return h.guard != nil && h.guard.Pseudonymized() }
 
-// look logs trouble when it begins, once an hour while it lasts, and when it is over. It returns
+// check logs trouble when it begins, once an hour while it lasts, and when it is over. It returns
 // store.ErrReplaced if this database has been replaced.
-func (m *minder) look() error {
-	if m.guard == nil || time.Since(m.checked) < mindEvery {
+func (h *health) check() error {
+	if h.guard == nil || time.Since(h.checked) < checkEvery {
 		return nil
 	}
-	m.checked = time.Now()
-	err := m.guard.Trouble()
-	m.metrics.Trouble(err != nil)
+	h.checked = time.Now()
+	err := h.guard.Trouble()
+	h.metrics.Trouble(err != nil)
 	switch {
 	case errors.Is(err, store.ErrReplaced):
 		return err
 	case err == nil:
-		if m.trouble != "" {
-			m.log.Info("the trouble with the database is over", "was", m.trouble)
+		if h.trouble != "" {
+			h.log.Info("the trouble with the database is over", "was", h.trouble)
 		}
-		m.trouble = ""
-	case m.trouble == "" || time.Since(m.at) >= mindAgain:
-		m.trouble, m.at = cleanError(err), time.Now()
-		m.log.Warn(m.trouble)
+		h.trouble = ""
+	case h.trouble == "" || time.Since(h.at) >= warnEvery:
+		h.trouble, h.at = cleanError(err), time.Now()
+		h.log.Warn(h.trouble)
 	}
 	return nil
 }

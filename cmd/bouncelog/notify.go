@@ -148,7 +148,7 @@ JSON (POST).`,
 				return err
 			}
 			defer db.Close()
-			n, err := newTeller(db, to, flag.options(), loc, quietLogger(cmd), nil)
+			n, err := newNotifier(db, to, flag.options(), loc, quietLogger(cmd), nil)
 			if err != nil {
 				return err
 			}
@@ -186,9 +186,9 @@ func quietLogger(cmd *cobra.Command) *slog.Logger {
 	return slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 }
 
-// newTeller returns a Notifier. It also feeds an Announcer, unless that is nil, with the incidents
+// newNotifier returns a Notifier. It also feeds an Announcer, unless that is nil, with the incidents
 // it finds.
-func newTeller(db store.Store, to []notify.Destination, flag problem.Thresholds, loc *time.Location, log *slog.Logger, a *problem.Announcer) (*notify.Notifier, error) {
+func newNotifier(db store.Store, to []notify.Destination, flag problem.Thresholds, loc *time.Location, log *slog.Logger, a *problem.Announcer) (*notify.Notifier, error) {
 	o := notify.Options{To: to, Problems: flag, Location: loc, Host: hostName(), Log: log}
 	if a != nil {
 		o.Found = a.Take
