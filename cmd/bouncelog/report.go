@@ -27,22 +27,7 @@ import (
 )
 
 func newReport() *cobra.Command {
-	var (
-		in       input
-		out      output
-		sel      selection
-		send     mailing
-		by, sort string
-		redact   bool
-		sections []string
-		top      int
-		all      bool
-		wide     bool
-		failOn   []string
-		flag     thresholds
-		ask      dnsAsk
-		scan     bool
-	)
+	x := new(reporting)
 	cmd := &cobra.Command{
 		Use:   "report [FILE...]",
 		Short: "Report what is wrong, then soft and hard bounces and their reasons",
@@ -53,161 +38,207 @@ the log FILEs without the database. Runs at a lower priority.`,
 		Example: `  bouncelog report -d yesterday
   bouncelog report /var/log/mail.log
   bouncelog report --by provider --top 10 -o report.html`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			stepBack()
-			form, err := out.form(table.FormatTable)
-			if err != nil {
-				return err
-			}
-			if err := send.check(); err != nil {
-				return err
-			}
-			conditions, err := parseConditions(failOn)
-			if err != nil {
-				return err
-			}
-			if err := flag.check(); err != nil {
-				return err
-			}
-			filter, loc, err := sel.filter(&in)
-			if err != nil {
-				return err
-			}
-			o := report.Options{Filter: filter, Location: loc, By: store.Dimension(by), Sort: sort, Top: top, Sections: sections, Problems: flag.options()}
-			o.Now = time.Now().In(loc)
-			o.Live = len(args) == 0 || sel.since != "" || sel.until != "" || sel.day != ""
-			o.Rerun = rerun(cmd, filter, loc, args)
-			o.RerunProblems = changed(cmd, problemOptions())
-			o.RerunReport = changed(cmd, []string{"redact"})
-			made := strings.Join(append([]string{"bouncelog", "report"}, append(changed(cmd, formOptions), o.Rerun...)...), " ")
-			if all {
-				o.Top = 0
-			}
-			if err := checkReportOptions(o); err != nil {
-				return err
-			}
-			if form == table.FormatCSV || form == table.FormatTSV {
-				if len(o.Sections) == 0 {
-					o.Sections = []string{report.SectionDomains}
-				} else if len(o.Sections) > 1 {
-					return usageErrorf("ask for one, as in --section domains", "%s has room for one section", form)
-				} else if o.Sections[0] == report.SectionVerdict {
-					return usageErrorf("--section problems has one; --format json has the verdict", "the section %s has no table", o.Sections[0])
-				}
-			}
-
-			var client *dnsscan.Client
-			if scan {
-				if form != table.FormatTable && form != table.FormatJSON || len(send.to) > 0 {
-					return usageErrorf("'bouncelog scan --flagged' has every format", "--scan goes with the formats table and json, and not with --mail-to")
-				}
-				if len(o.Sections) > 0 && !slices.Contains(o.Sections, report.SectionProblems) {
-					return usageErrorf("add it to --section", "--scan needs the section problems")
-				}
-				if client, err = ask.client(); err != nil {
-					return err
-				}
-			}
-
-			db, unread, err := in.database(cmd, args)
-			if err != nil {
-				return err
-			}
-			defer db.Close()
-			// What is read in batches is garbage soon: a tenth less memory, at no cost that
-			// could be measured. GOGC overrides it.
-			if os.Getenv("GOGC") == "" {
-				defer debug.SetGCPercent(debug.SetGCPercent(50))
-			}
-			reader, err := db.Read(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer reader.Close()
-			r, err := report.Build(cmd.Context(), reader, o)
-			if err != nil {
-				return err
-			}
-			if err := tellUnmatched(cmd, reader, r); err != nil {
-				return err
-			}
-			var found []dnsscan.Finding
-			if scan {
-				var s subjects
-				s.addFlagged(cmd, r.Problems)
-				if found, err = ask.findings(cmd.Context(), client, s); err != nil {
-					return err
-				}
-				r.Scan = append([]dnsscan.Finding{}, found...)
-			}
-			if redact {
-				if err := r.Redact(); err != nil {
-					return err
-				}
-			}
-			if len(send.to) > 0 {
-				if err := send.send(cmd.Context(), r, wide, made); err != nil {
-					return err
-				}
-			}
-			if len(send.to) == 0 || out.file != "" {
-				err = out.write(cmd, func(w io.Writer) error {
-					how := look(w)
-					how.Wide, how.Made, how.Host = wide, made, hostName()
-					if err := render.Report(w, r, form, how); err != nil || len(found) == 0 || form != table.FormatTable {
-						return err
-					}
-					fmt.Fprintln(w, "\nThe DNS about what is flagged")
-					return tellFindings(w, found, ask.blocklists())
-				})
-				if err != nil {
-					return err
-				}
-			}
-			if form == table.FormatCSV || form == table.FormatTSV {
-				if l := r.List(o.Sections[0]); l != nil && l.Cut() {
-					fmt.Fprintf(cmd.ErrOrStderr(), "bouncelog: %s: %s rows\nhint: all: %s\n", l.Section, l.Words(), table.Clean(l.More))
-				}
-			}
-			if err := errors.Join(reader.Close(), db.Close()); err != nil {
-				return err
-			}
-			for _, c := range conditions {
-				met, err := c.met(r, o.Now)
-				if err != nil {
-					return err
-				}
-				if met != "" {
-					return &exitError{status: exitCondition, err: errors.New(met)}
-				}
-			}
-			if r.NoVerdict != "" && slices.ContainsFunc(conditions, func(c condition) bool { return c.what != "silence" }) {
-				return &exitError{status: exitUnknown, err: errors.New("--fail-on cannot be judged: " + r.NoVerdict), hint: "check the filter and the period; 'bouncelog report --section unparsed' says what the logs cover"}
-			}
-			if unread {
-				return &exitError{status: exitPartly}
-			}
-			return nil
-		},
+		RunE: x.run,
 	}
-	in.flags(cmd)
-	out.flags(cmd, "table")
-	sel.flags(cmd)
-	flag.flags(cmd)
+	x.in.flags(cmd)
+	x.out.flags(cmd, "table")
+	x.sel.flags(cmd)
+	x.flag.flags(cmd)
 	f := cmd.Flags()
-	f.StringVar(&by, "by", "domain", "group by `KEY`: domain, sender-domain, provider, relay-host, reason, recipient, host, day, hour, sender, sasl-user, client")
-	f.StringVar(&sort, "sort", "", "sort by `KEY`: "+strings.Join(report.SortKeys(), ", "))
-	f.StringSliceVar(&sections, "section", nil, "only these sections: "+strings.Join(report.Sections(), ", "))
-	f.IntVar(&top, "top", 20, "rows of a section")
-	f.BoolVar(&all, "all", false, "all rows")
-	f.BoolVar(&wide, "wide", false, "all columns and whole sentences")
-	f.BoolVar(&redact, "redact", false, "replace local parts and logins with a hash; the key changes on every run")
-	send.flags(cmd)
-	f.BoolVar(&scan, "scan", false, "scan the DNS for the problems, like 'scan --flagged'")
-	ask.flags(cmd)
-	f.StringArrayVar(&failOn, "fail-on", nil, "exit with 4 on `CONDITION` (5: no verdict): problems, hard>5%, pending>100, silence>2h")
+	f.StringVar(&x.by, "by", "domain", "group by `KEY`: domain, sender-domain, provider, relay-host, reason, recipient, host, day, hour, sender, sasl-user, client")
+	f.StringVar(&x.sort, "sort", "", "sort by `KEY`: "+strings.Join(report.SortKeys(), ", "))
+	f.StringSliceVar(&x.sections, "section", nil, "only these sections: "+strings.Join(report.Sections(), ", "))
+	f.IntVar(&x.top, "top", 20, "rows of a section")
+	f.BoolVar(&x.all, "all", false, "all rows")
+	f.BoolVar(&x.wide, "wide", false, "all columns and whole sentences")
+	f.BoolVar(&x.redact, "redact", false, "replace local parts and logins with a hash; the key changes on every run")
+	x.send.flags(cmd)
+	f.BoolVar(&x.scan, "scan", false, "scan the DNS for the problems, like 'scan --flagged'")
+	x.ask.flags(cmd)
+	f.StringArrayVar(&x.failOn, "fail-on", nil, "exit with 4 on `CONDITION` (5: no verdict): problems, hard>5%, pending>100, silence>2h")
 	groupUsage(cmd, reportGroups)
 	return cmd
+}
+
+// A reporting is a run of the command report: its options, and those of the report.
+type reporting struct {
+	in       input
+	out      output
+	sel      selection
+	send     mailing
+	by, sort string
+	redact   bool
+	sections []string
+	top      int
+	all      bool
+	wide     bool
+	failOn   []string
+	flag     thresholds
+	ask      dnsAsk
+	scan     bool
+
+	form       table.Format
+	conditions []condition
+	client     *dnsscan.Client // nil: no DNS scan
+	made       string          // the command line that makes the same report
+}
+
+func (x *reporting) run(cmd *cobra.Command, args []string) error {
+	stepBack()
+	o, err := x.options(cmd, args)
+	if err != nil {
+		return err
+	}
+	db, unread, err := x.in.database(cmd, args)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	// What is read in batches is garbage soon: a tenth less memory, at no cost that
+	// could be measured. GOGC overrides it.
+	if os.Getenv("GOGC") == "" {
+		defer debug.SetGCPercent(debug.SetGCPercent(50))
+	}
+	reader, err := db.Read(cmd.Context())
+	if err != nil {
+		return err
+	}
+	defer reader.Close()
+	r, err := report.Build(cmd.Context(), reader, o)
+	if err != nil {
+		return err
+	}
+	if err := tellUnmatched(cmd, reader, r); err != nil {
+		return err
+	}
+	if err := x.write(cmd, r); err != nil {
+		return err
+	}
+	if x.oneTable() {
+		if l := r.List(o.Sections[0]); l != nil && l.Cut() {
+			fmt.Fprintf(cmd.ErrOrStderr(), "bouncelog: %s: %s rows\nhint: all: %s\n", l.Section, l.Words(), table.Clean(l.More))
+		}
+	}
+	if err := errors.Join(reader.Close(), db.Close()); err != nil {
+		return err
+	}
+	if err := x.fails(r, o.Now); err != nil {
+		return err
+	}
+	if unread {
+		return &exitError{status: exitPartly}
+	}
+	return nil
+}
+
+// oneTable reports whether the format has room for one section only.
+func (x *reporting) oneTable() bool { return x.form == table.FormatCSV || x.form == table.FormatTSV }
+
+// options checks the command line and returns the options of the report.
+func (x *reporting) options(cmd *cobra.Command, args []string) (o report.Options, err error) {
+	if x.form, err = x.out.form(table.FormatTable); err != nil {
+		return o, err
+	}
+	if err := x.send.check(); err != nil {
+		return o, err
+	}
+	if x.conditions, err = parseConditions(x.failOn); err != nil {
+		return o, err
+	}
+	if err := x.flag.check(); err != nil {
+		return o, err
+	}
+	filter, loc, err := x.sel.filter(&x.in)
+	if err != nil {
+		return o, err
+	}
+	o = report.Options{Filter: filter, Location: loc, By: store.Dimension(x.by), Sort: x.sort, Top: x.top, Sections: x.sections, Problems: x.flag.options()}
+	o.Now = time.Now().In(loc)
+	o.Live = len(args) == 0 || x.sel.since != "" || x.sel.until != "" || x.sel.day != ""
+	o.Rerun = rerun(cmd, filter, loc, args)
+	o.RerunProblems = changed(cmd, problemOptions())
+	o.RerunReport = changed(cmd, []string{"redact"})
+	x.made = strings.Join(append([]string{"bouncelog", "report"}, append(changed(cmd, formOptions), o.Rerun...)...), " ")
+	if x.all {
+		o.Top = 0
+	}
+	if err := checkReportOptions(o); err != nil {
+		return o, err
+	}
+	if x.oneTable() {
+		if len(o.Sections) == 0 {
+			o.Sections = []string{report.SectionDomains}
+		} else if len(o.Sections) > 1 {
+			return o, usageErrorf("ask for one, as in --section domains", "%s has room for one section", x.form)
+		} else if o.Sections[0] == report.SectionVerdict {
+			return o, usageErrorf("--section problems has one; --format json has the verdict", "the section %s has no table", o.Sections[0])
+		}
+	}
+	if x.scan {
+		if x.form != table.FormatTable && x.form != table.FormatJSON || len(x.send.to) > 0 {
+			return o, usageErrorf("'bouncelog scan --flagged' has every format", "--scan goes with the formats table and json, and not with --mail-to")
+		}
+		if len(o.Sections) > 0 && !slices.Contains(o.Sections, report.SectionProblems) {
+			return o, usageErrorf("add it to --section", "--scan needs the section problems")
+		}
+		if x.client, err = x.ask.client(); err != nil {
+			return o, err
+		}
+	}
+	return o, nil
+}
+
+// write scans the DNS if that was requested, and prints or mails the report.
+func (x *reporting) write(cmd *cobra.Command, r *report.Report) (err error) {
+	var found []dnsscan.Finding
+	if x.scan {
+		var s subjects
+		s.addFlagged(cmd, r.Problems)
+		if found, err = x.ask.findings(cmd.Context(), x.client, s); err != nil {
+			return err
+		}
+		r.Scan = append([]dnsscan.Finding{}, found...)
+	}
+	if x.redact {
+		if err := r.Redact(); err != nil {
+			return err
+		}
+	}
+	if len(x.send.to) > 0 {
+		if err := x.send.send(cmd.Context(), r, x.wide, x.made); err != nil {
+			return err
+		}
+		if x.out.file == "" {
+			return nil
+		}
+	}
+	return x.out.write(cmd, func(w io.Writer) error {
+		how := look(w)
+		how.Wide, how.Made, how.Host = x.wide, x.made, hostName()
+		if err := render.Report(w, r, x.form, how); err != nil || len(found) == 0 || x.form != table.FormatTable {
+			return err
+		}
+		fmt.Fprintln(w, "\nFindings of the DNS scan")
+		return tellFindings(w, found, x.ask.blocklists())
+	})
+}
+
+// fails returns an error if the report meets a condition of --fail-on, or if it has no verdict on
+// one.
+func (x *reporting) fails(r *report.Report, now time.Time) error {
+	for _, c := range x.conditions {
+		met, err := c.met(r, now)
+		if err != nil {
+			return err
+		}
+		if met != "" {
+			return &exitError{status: exitCondition, err: errors.New(met)}
+		}
+	}
+	if r.NoVerdict != "" && slices.ContainsFunc(x.conditions, func(c condition) bool { return c.what != "silence" }) {
+		return &exitError{status: exitUnknown, err: errors.New("--fail-on cannot be judged: " + r.NoVerdict), hint: "check the filter and the period; 'bouncelog report --section unparsed' says what the logs cover"}
+	}
+	return nil
 }
 
 // reportGroups are the options of report in its help text.
