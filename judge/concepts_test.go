@@ -58,6 +58,12 @@ func TestConcepts(t *testing.T) {
 		{rcpt, "550 5.7.1 blocked: your host sends to inactive accounts and unknown users", bounce.Reputation, bounce.ScopeSender},
 		{rcpt, "550 sending mail to nonexistent mailboxes is not welcome", bounce.Reputation, bounce.ScopeSender},
 		{rcpt, "550 the account you are sending to is inactive", bounce.MailboxDisabled, bounce.ScopeRecipient},
+		// Neither is what is said of a login, of a header field, of the words of the message, of a table
+		// that could not be read or of other senders.
+		{rcpt, "550 5.7.0 the SMTP AUTH account does not exist", bounce.RelayDenied, bounce.ScopeSender},
+		{eom, "550 the header From holds an invalid mailbox", bounce.SenderRejected, bounce.ScopeSender},
+		{eom, "554 refused: \"account disabled\" is what phishing says", bounce.ContentSpam, bounce.ScopeMessage},
+		{rcpt, "550 the user has closed the mailbox to external mail", bounce.RecipientRestricted, bounce.ScopeRecipient},
 		// A mailbox that is full may be emptied, whatever else is said of it.
 		{rcpt, "552 over quota, the account is disabled until it is emptied", bounce.MailboxFull, bounce.ScopeRecipient},
 		// A mailbox that is there for some.
