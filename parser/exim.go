@@ -542,12 +542,15 @@ func (f *eximFields) scan(flag, s string) bool {
 }
 
 // isCut reports whether a line ends with its address, or within the one in brackets after a local
-// name. Exim writes a router or a message after them, so the end of the domain may be missing.
+// name. Exim writes a router or a message after them, so the end of the domain may be missing. Only
+// marks of a break or flags of one character may follow the address.
 func (f *eximFields) isCut(text string) bool {
 	if f.router != "" || f.message != "" {
 		return false
 	}
-	return strings.HasSuffix(text, f.address) || strings.LastIndexByte(text, '>') < strings.LastIndex(text, " <") && !strings.Contains(f.address, "@")
+	after := text[strings.LastIndex(text, f.address)+len(f.address):]
+	return strings.IndexFunc(after, func(r rune) bool { return r < 0x80 && alnum[r] }) < 0 ||
+		strings.LastIndexByte(text, '>') < strings.LastIndex(text, " <") && !strings.Contains(f.address, "@")
 }
 
 // scanDeferral reads the text after "defer". Up to Exim 4.99 it begins with a number; a positive

@@ -422,7 +422,7 @@ func (p *Parser) Parse(line []byte, offset int64, r *Result) Kind {
 		p.repeatProg = nil
 	}
 	if mayBreakOff(kind, line) && p.beginPaste(line) {
-		p.loose.text = p.loose.text[:0]
+		p.loose.clear()
 		return Queued
 	} else if p.paste.owed > 0 && (kind == Skipped || kind == Blank) {
 		p.paste.owed--

@@ -1,6 +1,11 @@
 package parser
 
-import "bytes"
+import (
+	"bytes"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
 
 // A paste is the beginning of a delivery line that a mail program or a terminal broke at its width:
 // the line ends within the delivery, and the next lines have no header.
@@ -17,7 +22,7 @@ type paste struct {
 	blank  bool   // the last piece ended with a blank
 	pieces int
 
-	unclear bool // it is not known whether there was a blank at the break
+	unclear bool // a break was within an address, and it is not known what was there
 
 	// A line that ends a paste may be a delivery itself. Whichever of the two is
 	// not understood is then counted with the next line that reports nothing.
@@ -79,8 +84,10 @@ func (t *paste) join(line []byte, blank bool) bool {
 	if _, _, isID := eximID(piece); isID || mayBeLine(piece) && !(isBegun && isBare(piece, new(header))) {
 		return false
 	}
-	t.unclear = t.unclear || t.inQuotes()
-	if indented := len(piece) < len(line)-len(t.marks); t.blank || indented || t.wordEnds(piece) {
+	indented := len(piece) < len(line)-len(t.marks)
+	spaced := t.blank || indented || t.wordEnds(piece)
+	t.unclear = t.unclear || t.inQuotes() || t.isUnclear(piece, spaced)
+	if spaced {
 		t.text = append(t.text, ' ')
 	}
 	t.last = len(t.text)
@@ -128,6 +135,27 @@ func (t *paste) inQuotes() bool {
 	return to > 0 && !bytes.Contains(t.text[to:], []byte(">,"))
 }
 
+// isUnclear reports whether the break before a piece is within an address, and the text at the break
+// may not be of the address: a mark of an editor, a hyphen, an indent.
+func (t *paste) isUnclear(next []byte, spaced bool) bool {
+	const field = "to=<" // and orig_to=<
+	end, plain := t.text[len(t.text)-1], func(c byte) bool { return alnum[c] || c == '.' || c == '@' || c == '_' }
+	if end == '>' && next[0] == '>' || next[0] == '.' && (len(next) == 1 || !alnum[next[1]]) {
+		return true
+	}
+	if to := bytes.LastIndex(t.text, []byte(field)); to >= 0 {
+		address := t.text[to+len(field):]
+		if bytes.IndexByte(address, '>') >= 0 {
+			return false
+		}
+		return spaced || len(address) > 0 && !plain(end) || !plain(next[0]) && !hasPrefix(next, ">,")
+	}
+	if t.pieces > 1 {
+		return false
+	}
+	return next[0] >= 0x80 || next[0] == '>' || endsInAddress(t.text) && (!plain(end) && end != '>' || !spaced && !plain(next[0]))
+}
+
 // ended reports whether the text is a complete line of Postfix.
 func (t *paste) ended() bool {
 	return t.text[len(t.text)-1] == ')' && bytes.Contains(t.text, []byte(": to=")) && bytes.Contains(t.text, []byte(", status="))
@@ -167,7 +195,7 @@ func (p *Parser) endPaste(r *Result, offset int64) (kind Kind) {
 	t.lost = append(t.lost[:0], t.text...)
 	t.text = t.text[:0]
 	kind = p.whole(t.lost, r, offset)
-	if kind == Attempt && !t.unclear || kind == Queued && t.pieces > 1 {
+	if kind == Attempt && !t.unclear || kind == Queued && t.pieces > 1 && !holdsDelivery(t.lost) {
 		return kind
 	}
 	r.reset()
@@ -179,7 +207,9 @@ func (p *Parser) endPaste(r *Result, offset int64) (kind Kind) {
 // broken at a width before a delivery begins, no line of it tells that the next ones belong to it.
 // It is not read, but its delivery is counted as not understood.
 type looseText struct {
-	text []byte
+	text  []byte
+	begun bool   // it holds the beginning of a recipient
+	joint []byte // what add examines: the last bytes of the text and a line
 }
 
 const (
@@ -191,42 +221,92 @@ const (
 
 // begin keeps the text of a line with a header if the line may end before a delivery begins.
 func (l *looseText) begin(line, message []byte) {
-	l.text = l.text[:0]
+	l.clear()
 	if len(message) < shortMessage && len(line) <= widest {
 		l.text = append(l.text, line...)
 	}
 }
 
 // add adds a line without a header. It returns the text if the line completes the parts of a
-// delivery, with or without a blank before it.
+// delivery, with or without a blank before it, and with or without the marks at the break.
 func (l *looseText) add(line []byte) (text []byte, holds bool) {
 	const status = "status="
 	line = bytes.TrimLeft(line, "> |\t")
-	n := len(l.text)
-	if n > maxLoose {
-		n = 0
-	}
 	if len(line) > widest {
-		l.text = l.text[:0]
+		l.clear()
 		return nil, false
 	}
-	for _, between := range [...]string{" ", ""} {
-		b := append(append(l.text[:n], between...), line...)
-		if bytes.Contains(b[max(0, n-len(status)):], []byte(status)) && holdsDelivery(b) || holdsPlainly(b[max(0, n-shortMessage):]) {
-			l.text = b[:0]
-			return b, true
-		}
-		l.text = b
+	n := len(l.text)
+	if n > maxLoose {
+		n, l.begun = 0, false
 	}
-	return nil, false
+	before, after := len(trimMark(l.text[:n])), trimIndent(line)
+	for i, way := range [...]struct {
+		n    int
+		line []byte
+	}{{before, after}, {before, line}, {n, after}, {n, line}} {
+		if i&1 == 0 && len(after) == len(line) || i < 2 && before == n {
+			continue // the same as without marks
+		}
+		for _, between := range [...]string{" ", ""} {
+			first := max(0, way.n-shortMessage)
+			b := append(append(append(l.joint[:0], l.text[first:way.n]...), between...), way.line...)
+			l.joint = b
+			l.begun = l.begun || beginsRecipient(b)
+			if l.begun && bytes.Contains(b[max(0, way.n-first-len(status)):], []byte(status)) || holdsDelivery(b) {
+				holds = true
+			}
+		}
+	}
+	text = append(l.text[:n], line...)
+	if l.text = text; holds {
+		l.clear()
+	}
+	return text, holds
+}
+
+// beginsRecipient reports whether b holds "to=<", also with an escape.
+func beginsRecipient(b []byte) bool {
+	const to = "to="
+	for {
+		i := bytes.Index(b, []byte(to))
+		if i < 0 || bracket(b[i+len(to):]) > 0 {
+			return i >= 0
+		}
+		b = b[i+len(to):]
+	}
+}
+
+// clear forgets the text.
+func (l *looseText) clear() { l.text, l.begun = l.text[:0], false }
+
+// isMark reports whether a character may mark a break: of a shell, an editor, a box of a terminal,
+// quoted-printable text.
+func isMark(r rune) bool {
+	return r >= 0x80 && !unicode.IsLetter(r) || r < 0x80 && strings.IndexByte(" \\=|$-+>.", byte(r)) >= 0
+}
+
+// trimMark cuts off the mark at the end of a line: one character, and the blanks around it.
+func trimMark(b []byte) []byte {
+	b = bytes.TrimRight(b, " ")
+	if r, n := utf8.DecodeLastRune(b); isMark(r) {
+		b = bytes.TrimRight(b[:len(b)-n], " ")
+	}
+	return b
+}
+
+// trimIndent cuts off the mark at the start of a line, and the blanks after it.
+func trimIndent(b []byte) []byte {
+	return bytes.TrimLeft(bytes.TrimLeftFunc(b, func(r rune) bool { return r != ' ' && r != '=' && isMark(r) }), " ")
 }
 
 // unread returns the kind of a line of the given kind together with the lines before it: Unparsed
 // if they hold a delivery that was broken before its beginning.
 func (p *Parser) unread(kind Kind, line []byte, r *Result) Kind {
 	switch {
+	case kind == Blank: // the text goes on after it
 	case kind != Skipped && kind != Queued || p.consumed:
-		p.loose.text = p.loose.text[:0]
+		p.loose.clear()
 	case !p.headless:
 		p.loose.begin(line, p.h.message)
 	default:

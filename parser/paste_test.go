@@ -140,7 +140,8 @@ func TestPasteWidths(t *testing.T) {
 }
 
 // TestBrokenAnywhere breaks lines at every width, within words and between them, with and without
-// an indent. A delivery is read or counted as not understood, wherever its line is broken.
+// an indent, the marks of editors, shells and boxes, and blank lines. A delivery is read or counted as
+// not understood, wherever its line is broken, and has no other recipient.
 func TestBrokenAnywhere(t *testing.T) {
 	const (
 		delivery = "4A1B2C3D4E: to=<someone@example.com>, relay=mx.example.com[192.0.2.1]:25, delay=0.46, delays=0.02/0.31/0.09/0.04, dsn=5.1.1, status=bounced (host mx.example.com[192.0.2.1] said: 550 5.1.1 User unknown (in reply to RCPT TO command))"
@@ -155,9 +156,25 @@ func TestBrokenAnywhere(t *testing.T) {
 	} {
 		for width := 40; width < 140; width++ {
 			for _, way := range []struct {
-				words  bool
-				indent string
-			}{{}, {words: true}, {words: true, indent: "    "}} {
+				words, blank bool
+				indent, end  string
+			}{
+				{},
+				{words: true},
+				{words: true, indent: "    "},
+				{indent: "  "},
+				{blank: true},
+				{words: true, blank: true},
+				{end: "\\"},
+				{end: "="},
+				{indent: "\u21aa "},
+				{indent: "-> "},
+				{indent: "... "},
+				{indent: ">"},
+				{indent: "\u2502 ", end: " \u2502"},
+				{words: true, indent: "\u00a0\u00a0"},
+				{end: "\r"},
+			} {
 				lines := []string{other}
 				rest := line
 				for len(rest) > width {
@@ -165,10 +182,14 @@ func TestBrokenAnywhere(t *testing.T) {
 					if i := strings.LastIndexByte(rest[:width+1], ' '); way.words && i > len(way.indent) {
 						at = i
 					}
-					lines, rest = append(lines, rest[:at]), rest[at:]
-					if way.words {
-						rest = way.indent + strings.TrimPrefix(rest, " ")
+					lines, rest = append(lines, rest[:at]+way.end), rest[at:]
+					if way.blank {
+						lines = append(lines, "")
 					}
+					if way.words {
+						rest = strings.TrimPrefix(rest, " ")
+					}
+					rest = way.indent + rest
 				}
 				lines = append(lines, rest, other)
 				p := New(nil, Options{Location: time.UTC, Year: 2026})
@@ -177,6 +198,11 @@ func TestBrokenAnywhere(t *testing.T) {
 				count := func(kind Kind) {
 					if kind == Attempt || kind == Unparsed {
 						found++
+					}
+					for _, d := range r.Deliveries {
+						if d.Recipient != "someone@example.com" {
+							t.Errorf("%v, width %d: recipient %q:\n%s", way, width, d.Recipient, strings.Join(lines, "\n"))
+						}
 					}
 				}
 				for i, l := range lines {
