@@ -238,8 +238,41 @@ func (c *clock) take(sec int64, nsec int32, named bool) bool {
 // earlier second. It returns the text after the stamp and its blank. (Within a minute, offsets from
 // UTC do not change.)
 func (c *clock) again(line []byte) (rest []byte, ok bool) {
-	n, later, nsec := c.compare(line)
-	if n == 0 || n+1 >= len(line) || line[n] != ' ' || line[n+1] <= ' ' {
+	n := c.size
+	if n == 0 || len(line) < n+2 ||
+		binary.LittleEndian.Uint64(line) != c.words[0] || binary.LittleEndian.Uint64(line[c.middle:]) != c.words[1] {
+		return nil, false
+	}
+	last, later := binary.LittleEndian.Uint64(line[n-8:]), int64(0)
+	if last != c.words[2] {
+		if later = secondsLater(last, c.words[2]); later <= 0 {
+			return nil, false
+		}
+	}
+	nsec := int32(0)
+	if line[n] == '.' {
+		if n++; !isDigit(line[n]) {
+			return nil, false
+		}
+		first := n
+		for ; n < len(line) && isDigit(line[n]); n++ {
+			if n < first+9 {
+				nsec = nsec*10 + int32(line[n]-'0')
+			}
+		}
+		for i := n; i < first+9; i++ {
+			nsec *= 10
+		}
+	} else if c.beside.known && c.beside.sec == c.sec+later {
+		nsec = c.beside.nsec
+	}
+	if z := len(c.zone); z > 0 {
+		if len(line) < n+z || !bytes.Equal(line[n:n+z], c.zone) {
+			return nil, false
+		}
+		n += z
+	}
+	if n+1 >= len(line) || line[n] != ' ' || line[n+1] <= ' ' {
 		return nil, false
 	}
 	if c.form == stampExim && (line[n+1] == '+' || line[n+1] == '-') {
@@ -259,70 +292,16 @@ func (c *clock) again(line []byte) (rest []byte, ok bool) {
 			return nil, false
 		}
 	}
-	c.advance(line, later, nsec)
-	return line[n+1:], true
-}
-
-// same is again for a text that is nothing but a stamp.
-func (c *clock) same(text []byte) bool {
-	n, later, nsec := c.compare(text)
-	if n == 0 || n < len(text) {
-		return false
-	}
-	c.advance(text, later, nsec)
-	return true
-}
-
-// compare compares the stamp of a line with that of the previous line. It returns the length of the
-// stamp, by how many seconds it is later, and its fraction of a second. The length is 0 if the stamp
-// is of another minute or format, or earlier.
-func (c *clock) compare(line []byte) (n int, later int64, nsec int32) {
-	n = c.size
-	if n == 0 || len(line) < n ||
-		binary.LittleEndian.Uint64(line) != c.words[0] || binary.LittleEndian.Uint64(line[c.middle:]) != c.words[1] {
-		return 0, 0, 0
-	}
-	if last := binary.LittleEndian.Uint64(line[n-8:]); last != c.words[2] {
-		if later = secondsLater(last, c.words[2]); later <= 0 {
-			return 0, 0, 0
-		}
-	}
-	if n < len(line) && line[n] == '.' {
-		first := n + 1
-		for n = first; n < len(line) && isDigit(line[n]); n++ {
-			if n < first+9 {
-				nsec = nsec*10 + int32(line[n]-'0')
-			}
-		}
-		if n == first {
-			return 0, 0, 0
-		}
-		for i := n; i < first+9; i++ {
-			nsec *= 10
-		}
-	} else if c.beside.known && c.beside.sec == c.sec+later {
-		nsec = c.beside.nsec
-	}
-	if z := len(c.zone); z > 0 {
-		if len(line) < n+z || !bytes.Equal(line[n:n+z], c.zone) {
-			return 0, 0, 0
-		}
-		n += z
-	}
-	return n, later, nsec
-}
-
-// advance sets now to the time of a stamp that compare has compared.
-func (c *clock) advance(line []byte, later int64, nsec int32) {
 	if !c.alone.IsZero() {
 		c.follow(c.sec+later, true)
 	}
 	if nsec != c.nsec || later > 0 {
-		c.words[2] = binary.LittleEndian.Uint64(line[c.size-8:])
+		c.words[2] = last
 		c.sec += later
 		c.nsec = nsec
 		c.now = c.last()
 	}
+	return line[n+1:], true
 }
 
 // secondsLater returns by how many seconds one "hh:mm:ss" is later than another of the same minute,

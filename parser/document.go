@@ -47,7 +47,13 @@ func Lines(log iter.Seq2[int64, []byte]) iter.Seq2[int64, []byte] {
 
 // mayHoldEntries is a cheap test whether entries may split a line.
 func mayHoldEntries(line []byte) bool {
-	return len(line) > 1 && (line[0] == '[' && holdsEntries(line) || line[0] == '{' && holdsList(line))
+	return len(line) > 1 && line[0]|0x20 == '{' && holdsListIn(line)
+}
+
+// holdsListIn is mayHoldEntries for a line that begins with a bracket. Most lines do not, and the test
+// for that is part of the caller.
+func holdsListIn(line []byte) bool {
+	return line[0] == '[' && holdsEntries(line) || line[0] == '{' && holdsList(line)
 }
 
 // holdsList is a cheap test for a list that is the value of a member.

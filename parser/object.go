@@ -188,8 +188,9 @@ type object struct {
 	fragment   // the text, if it is a piece of a line
 	place      // of the current field
 
-	size  int  // its length in bytes in the line
-	exact bool // the text is exactly as logged, without escapes
+	size   int  // its length in bytes in the line
+	exact  bool // the text is exactly as logged, without escapes
+	valued bool // a text or a time has been read
 }
 
 // signs tell a log line from an application's record. They do not depend on the order of the fields.
@@ -333,11 +334,15 @@ scan:
 					}
 					m = member{place: o.place, key: key, start: i + 1, end: end}
 					i = end + 1
+					o.valued = false
 					m.used = o.field(key, b[m.start:end], p)
+					m.valued = o.valued
 				case c == '-' || isDigit(c):
 					m = member{place: o.place, key: key, start: i, end: endOfNumber(b, i)}
 					i = m.end
+					o.valued = false
 					m.used = o.field(key, b[m.start:i], p)
+					m.valued = o.valued
 				case c == '[' && i+1 < len(b) && (b[i+1] == ' ' || isDigit(b[i+1])):
 					if own[depth] && b[i+1] == ' ' && !isExporter(key) {
 						o.beside(key, b[i:i+1], false, p)
@@ -350,7 +355,7 @@ scan:
 					o.beside(key, b[i:i+1], c == '{', p)
 				}
 			} else if string(names[depth]) == "values" && own[depth] { // a string in a list
-				m = member{start: start, end: end, used: true}
+				m = member{start: start, end: end, used: true, valued: true}
 				o.value(key, p)
 			} else {
 				o.other(key)
@@ -568,11 +573,11 @@ func (o *object) field(key, v []byte, p *Parser) (used bool) {
 		o.line(rankOfRaw, v)
 		return true
 	case "time", "timestamp", "@timestamp", "ts", "date", "datetime", "_time", "_messagetime", "timereported", "timegenerated", "eventtime", "dt", "DATE", "ISODATE":
-		if o.form == stampNone {
+		if o.valued = true; o.form == stampNone {
 			o.time(v, p)
 		}
 	case "__REALTIME_TIMESTAMP", "_SOURCE_REALTIME_TIMESTAMP":
-		o.form, o.at = stampNone, time.Time{} // more exact than the other times
+		o.form, o.at, o.valued = stampNone, time.Time{}, true // more exact than the other times
 		o.unix(v, p)
 	case "_HOSTNAME", "hostname", "host", "HOSTNAME", "HOST", "computer":
 		if plainLocal(v) {
@@ -728,6 +733,7 @@ const foldable = "messagetemplate"
 // line reads a text with its unparsed JSON value. File names, numbers and the texts of nested
 // objects are not lines.
 func (o *object) line(rank int, v []byte) {
+	o.valued = true
 	isNone := len(v) == 0 || v[0] == '/' && bytes.IndexByte(v, ' ') < 0 || allDigits(v)
 	switch {
 	case isNone:
@@ -749,7 +755,11 @@ func (o *object) line(rank int, v []byte) {
 // time reads the value of a time field.
 func (o *object) time(v []byte, p *Parser) {
 	// Most times are in the same minute as the previous one.
-	if p.clock.same(v) {
+	at := len(p.scratch)
+	p.scratch = append(append(p.scratch, v[:min(len(v), maxStamp+16)]...), " x"...)
+	_, same := p.clock.again(p.scratch[at:])
+	p.scratch = p.scratch[:at]
+	if same {
 		o.form, o.stamp, o.at = p.clock.form, v, p.clock.now
 		return
 	}

@@ -14,6 +14,14 @@ type outline struct {
 	gaps []gap
 	rest []byte // the text after the last gap
 
+	// The names of hosts, programs and files are the same in all objects of many logs. If they have not
+	// differed in patience objects, they are compared as text, and the object that they make is fixed.
+	// By instructions for a whole line, a line of Loki's then takes 0.87 of the time.
+	fixed   object
+	isFixed bool
+	steady  int // objects in a row with the same names; -1: they have differed
+	patient int // steady at which they are fixed
+
 	next     sketch // of the object that readJSON reads
 	learning bool   // next is being made
 	misses   int    // objects in a row that did not fit
@@ -41,6 +49,7 @@ type member struct {
 	key        []byte // nil: the string in a pair
 	start, end int    // of the value in the text
 	used       bool   // the object depends on the value
+	valued     bool   // it is a text or a time
 	varies     bool   // the value may differ from line to line
 }
 
@@ -74,6 +83,13 @@ func (l *outline) read(o *object, b []byte, p *Parser) bool {
 		return false
 	}
 	l.misses = 0
+	if l.isFixed {
+		signs := o.signs
+		*o = l.fixed
+		o.signs |= signs
+	} else if l.steady >= 0 {
+		l.compareNames()
+	}
 	o.size = len(b)
 	o.signs |= l.signs
 	p.room(len(b))
@@ -88,7 +104,38 @@ func (l *outline) read(o *object, b []byte, p *Parser) bool {
 			o.search(g.value)
 		}
 	}
+	if l.steady == l.patient && !l.isFixed {
+		l.fix(p)
+	}
 	return true
+}
+
+// isName reports whether a value is used and tells neither the text nor the time.
+func (m *member) isName() bool { return m.used && !m.valued }
+
+// compareNames compares the names in the current object with those of the outline.
+func (l *outline) compareNames() {
+	l.steady++
+	for k := range l.gaps {
+		if g := &l.gaps[k]; g.isName() && !bytes.Equal(g.value, l.text[g.start:g.end]) {
+			l.steady = -1
+			return
+		}
+	}
+}
+
+// fix makes the names part of the text.
+func (l *outline) fix(p *Parser) {
+	l.fixed = object{envelope: envelope{moment: moment{form: stampUnix}}} // so that no name is taken for the time
+	for k := range l.gaps {
+		if g := &l.gaps[k]; g.isName() {
+			l.fixed.place = g.place
+			l.fixed.field(g.key, l.text[g.start:g.end], p)
+		}
+	}
+	l.fixed.moment, l.fixed.place = moment{}, place{}
+	l.isFixed = true
+	l.makeGaps()
 }
 
 // begin begins the next sketch. It returns the text of the object that readJSON shall read.
@@ -117,10 +164,19 @@ func (l *outline) finish() {
 			m.varies = m.used || was.varies || !bytes.Equal(l.text[was.start:was.end], l.next.text[m.start:m.end])
 		}
 	}
-	l.sketch, l.next, l.gaps = l.next, l.sketch, l.gaps[:0]
+	if l.patient = max(l.patient, patience); l.isFixed && same {
+		l.patient = min(8*l.patient, 1<<16) // they have differed all the same
+	}
+	l.sketch, l.next, l.isFixed, l.steady = l.next, l.sketch, false, 0
+	l.makeGaps()
+}
+
+// makeGaps finds the gaps of the sketch.
+func (l *outline) makeGaps() {
+	l.gaps = l.gaps[:0]
 	at := 0
 	for _, m := range l.members {
-		if m.varies {
+		if m.varies && !(l.isFixed && m.isName()) {
 			l.gaps = append(l.gaps, gap{member: m, before: l.text[at:m.start], isText: l.text[m.start-1] == '"'})
 			at = m.end
 		}

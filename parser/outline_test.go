@@ -2,6 +2,7 @@ package parser
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 	"time"
 
@@ -81,6 +82,8 @@ func raised(line []byte, n byte) []byte {
 func TestOutline(t *testing.T) {
 	for _, pair := range objects {
 		a, b := []byte(pair[0]), []byte(pair[1])
+		steady := slices.Repeat([][]byte{a}, patience+2)
+		sameWithout(t, forgetOutline, slices.Concat(steady, [][]byte{b, raised(a, 1), a, raised(b, 1)}, steady, [][]byte{raised(b, 3), a})...)
 		sameWithout(t, forgetOutline, a, a, b, a, raised(a, 1), b, b, raised(b, 3), a)
 		p := New(nil, Options{Location: time.UTC, Year: 2026})
 		var o object
@@ -92,6 +95,28 @@ func TestOutline(t *testing.T) {
 		}
 		if o.elsewhere == nil && !p.outline.read(&object{}, a, p) {
 			t.Errorf("%s: does not fit the outline", a)
+		}
+	}
+}
+
+// TestFixedNames checks that names that do not differ become a part of the text, and that other names
+// are read.
+func TestFixedNames(t *testing.T) {
+	p := New(nil, Options{Location: time.UTC, Year: 2026})
+	var r Result
+	line := func(app, text string) []byte {
+		return []byte(`{"stream":{"app":"` + app + `"},"values":[["1795427226000000000","` + text + `"]]}`)
+	}
+	for range patience + 1 {
+		p.Parse(line("postfix", "Nov 23 09:47:06 mx1 postfix/anvil[1]: x"), 0, &r)
+	}
+	if !p.outline.isFixed || p.outline.fixed.who() != mailServer || len(p.outline.gaps) != 2 {
+		t.Errorf("got fixed %v, author %v, %d gaps, want true, %v, 2", p.outline.isFixed, p.outline.fixed.who(), len(p.outline.gaps), mailServer)
+	}
+	for _, app := range []string{"nginx", "postfix"} {
+		want := map[string]Kind{"nginx": Unparsed, "postfix": Attempt}[app]
+		if kind := p.Parse(line(app, wrapSyslog), 0, &r); kind != want {
+			t.Errorf("%s: got %v, want %v", app, kind, want)
 		}
 	}
 }
@@ -119,6 +144,7 @@ func FuzzOutline(f *testing.F) {
 		f.Add([]byte(pair[0]), []byte(pair[1]), byte(1))
 	}
 	f.Fuzz(func(t *testing.T, a, b []byte, n byte) {
+		sameWithout(t, forgetOutline, slices.Concat(slices.Repeat([][]byte{a}, patience+2), [][]byte{b, raised(a, n), b, a})...)
 		sameWithout(t, forgetOutline, a, raised(a, n), b, raised(b, n), a, b, a, raised(b, 2*n))
 	})
 }

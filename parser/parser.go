@@ -564,7 +564,9 @@ func (p *Parser) parseAfter(rest, line []byte, r *Result, offset int64) Kind {
 	h := &p.h
 	impossible := false
 	var prog *program
-	if rest == nil {
+	if rest == nil && p.lead.empty() {
+		rest, _ = p.clock.again(line)
+	} else if rest == nil {
 		rest, _ = p.stampAgain(line)
 	}
 	if rest != nil {
