@@ -395,4 +395,27 @@ func TestKeptForms(t *testing.T) {
 	})
 }
 
+// TestRenewed holds that a form that is requested again and again never waits, and is never older
+// than a minute, if nothing is stored meanwhile.
+func TestRenewed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.slow = 2 * time.Second
+		b.store("one.example", 30)
+		b.get("/incidents.json")
+		for range 60 {
+			time.Sleep(5 * time.Second)
+			began := time.Now()
+			body := b.get("/incidents.json")
+			of, err := time.Parse(`"as_of": "`+time.RFC3339+`"`, asOf.FindString(body))
+			if took := time.Since(began); took > 0 || err != nil || began.Sub(of) > keptFor {
+				t.Errorf("it took %s, and is %s old, %v", took, began.Sub(of), err)
+			}
+		}
+		if n := b.reads.Load(); n > 40 {
+			t.Errorf("the store was asked %d times in five minutes", n)
+		}
+	})
+}
+
 var asOf = regexp.MustCompile(`"as_of": "[^"]*"`)

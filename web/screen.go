@@ -197,7 +197,8 @@ func (s *Server) page(r *http.Request, in scope, path, form string) ([]byte, err
 			return nil, now, err
 		}
 		if v.ofReport() {
-			kept, err := s.reports.get(ctx, reportKey(v), want{fresh: !hurry, aged: v.Reload}, v.makeReport)
+			made := *v // the report may still be in work when the page goes on with the one before
+			kept, err := s.reports.get(ctx, reportKey(v), want{fresh: !hurry, renewed: !hurry, aged: v.Reload}, made.makeReport)
 			if err != nil {
 				return nil, now, err
 			}
