@@ -74,7 +74,11 @@ func (v *screen) verdict(rep *report.Report) {
 		v.Cards = append(v.Cards, v.card(rep, &verdict.Act[i], i+1))
 	}
 	for i := range verdict.Ended[:min(len(verdict.Ended), report.EndedShown)] {
-		v.Over = append(v.Over, v.card(rep, &verdict.Ended[i], len(verdict.Act)+i+1))
+		c := v.card(rep, &verdict.Ended[i], len(verdict.Act)+i+1)
+		if c.Pages, c.More = nil, nil; !verdict.Ended[i].Remains { // its page has the rest
+			c.Check, c.Command, c.ListSenders = "", "", ""
+		}
+		v.Over = append(v.Over, c)
 	}
 	if n := verdict.More + max(len(verdict.Ended)-report.EndedShown, 0); n > 0 {
 		v.Notes = append(v.Notes, table.Count(int64(n), "further incident")+": see Incidents.")
