@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"bouncelog/bounce"
+	"bouncelog/internal/ascii"
 	"bouncelog/internal/provider"
 	"bouncelog/internal/table"
 	"bouncelog/store"
@@ -180,7 +181,7 @@ func (x *outage) problem() *Problem {
 		Since: first.at.time(), Until: last.at.time(), Attempts: int64(len(x.period)), Messages: len(shown.messages), Recipients: len(shown.recipients), Returned: len(shown.returned),
 		FirstCheck: kind.firstCheck, OtherExplanation: kind.otherExplanation, DisprovedBy: kind.disprovedBy, Why: x.why(),
 		Scan:    "bouncelog report --reason " + onset.Reason.String(),
-		Reasons: map[bounce.Reason]int64{}, keys: []key{{what: outageOf, detail: x.cause}},
+		Reasons: map[bounce.Reason]int64{}, keys: []key{{what: outageOf, detail: x.cause}}, failedTo: map[domainReason]int64{},
 	}
 	if x.cause == causeAccount {
 		p.Detail = cmp.Or(p.Detail, "account-limit")
@@ -193,6 +194,7 @@ func (x *outage) problem() *Problem {
 	for i := range x.period {
 		p.Hours = countHour(p.Hours, x.period[i].at)
 		p.Reasons[x.period[i].Reason]++
+		p.failedTo[domainReason{ascii.Lower(x.period[i].RecipientDomain), x.period[i].Reason}]++
 	}
 	to, named := table.Count(int64(len(domains)), "domain"), "many domains" // a name has no figures: they would differ each day
 	if len(domains) <= namesShown {

@@ -121,6 +121,13 @@ type Problem struct {
 	selectors []string
 	hops      []string
 	homemade  bool
+	failedTo  map[domainReason]int64 // failures of an outage
+}
+
+// A domainReason is a recipient domain, in lower case, and a reason.
+type domainReason struct {
+	domain string
+	reason bounce.Reason
 }
 
 // Homemade reports whether the sending side itself is at fault, whatever the receivers say: an
@@ -140,7 +147,21 @@ func (p *Problem) Hops() []string { return p.hops }
 
 // Concerns reports whether p is about a provider, or is an outage that affects mail to it.
 func (p *Problem) Concerns(provider string) bool {
-	return slices.Contains(p.Providers, provider) || p.Outage() && (slices.Contains(p.Domains, provider) || slices.Contains(p.hops, provider))
+	return p.At(provider) || p.Outage() && slices.Contains(p.Domains, provider)
+}
+
+// At reports whether p is about a provider: refusals there, or an outage whose failing hop it is.
+func (p *Problem) At(provider string) bool {
+	return slices.Contains(p.Providers, provider) || p.Outage() && slices.Contains(p.hops, provider)
+}
+
+// FailedTo counts the failures of an outage, in the period, at a recipient domain in lower case, for
+// some reasons.
+func (p *Problem) FailedTo(domain string, reasons []bounce.Reason) (n int64) {
+	for _, reason := range reasons {
+		n += p.failedTo[domainReason{domain, reason}]
+	}
+	return n
 }
 
 // Valid returns the number of recipients known to be valid.

@@ -35,9 +35,7 @@ func (r *Report) addUnreached(ctx context.Context, s store.Reader, o Options, ro
 	rows = slices.Clone(rows)
 	slices.SortStableFunc(rows, func(a, b ProviderRow) int { return cmp.Compare(b.lost(), a.lost()) })
 	explaining, found := r.Problems[:len(r.Problems):len(r.Problems)], 0
-	explained := func(x *unreachedRow) bool {
-		return known(x.Last).IsZero() || slices.ContainsFunc(explaining, func(q problem.Problem) bool { return r.explains(&q, x) })
-	}
+	explained := func(x *unreachedRow) bool { return known(x.Last).IsZero() || r.explain(explaining, x) }
 	add := func(batch []*unreachedRow) error {
 		if err := r.countBatch(ctx, s, o, batch); err != nil {
 			return err
@@ -81,9 +79,7 @@ func (r *Report) addUnreached(ctx context.Context, s store.Reader, o Options, ro
 					continue
 				}
 			}
-			if cells := served[x.Provider]; cells != nil {
-				x.is(r.routes, cells)
-			}
+			x.is(r.routes, served)
 			if x.little {
 				little = append(little, x)
 				continue
@@ -114,6 +110,8 @@ type unreachedRow struct {
 	// is dead all day has no name in the log of that day.
 	name       string
 	to         *store.Destination      // its relays and domains; nil: the domain name
+	failed     map[string]int64        // attempts that failed for a reason of theirs, by the recipients' domain
+	relayless  map[string]int64        // those of them that reached no relay
 	store.Span                         // span of its failures in the period
 	little     bool                    // too little mail is undelivered for an incident, unless the provider died
 	takes      bool                    // it took mail around the period
@@ -125,13 +123,11 @@ type unreachedRow struct {
 	taken      int64                   // messages taken since back
 }
 
-// served returns the cells of the providers in rows that have relays of their own, by provider.
+// served returns the cells of the providers in rows, by provider.
 func (x *Routes) served(rows []ProviderRow) map[string][]store.Cell {
 	cells := map[string][]store.Cell{}
 	for i := range rows {
-		if rows[i].relay {
-			cells[rows[i].Provider] = []store.Cell{}
-		}
+		cells[rows[i].Provider] = []store.Cell{}
 	}
 	for i := range x.cells {
 		name := x.usual.provider(&x.cells[i])
@@ -142,9 +138,20 @@ func (x *Routes) served(rows []ProviderRow) map[string][]store.Cell {
 	return cells
 }
 
-// is sets name and to from the cells of a provider that has relays of its own. A failed connection
-// names no relay: the mail to the provider's domains belongs to the provider, too.
-func (x *unreachedRow) is(routes *Routes, cells []store.Cell) {
+// is sets name, to and the failures from the cells of the providers. A failed connection names no
+// relay: the mail to the provider's domains belongs to the provider, too.
+func (x *unreachedRow) is(routes *Routes, served map[string][]store.Cell) {
+	cells := served[x.Provider]
+	x.failed, x.relayless = map[string]int64{}, map[string]int64{}
+	for i := range cells {
+		domain, n := ascii.Lower(cells[i].Keys[0]), failuresOf(&cells[i])
+		if x.failed[domain] += n; cells[i].Keys[1] == "" {
+			x.relayless[domain] += n
+		}
+	}
+	if !x.relay {
+		return
+	}
 	domain := ""
 	if len(cells) > 0 {
 		domain = cells[0].Keys[0]
@@ -378,21 +385,64 @@ func (r *Report) count(ctx context.Context, s store.Reader, f store.Filter, batc
 	return err
 }
 
-// explains reports whether q is about a provider, or is an outage of ours that affects mail to it,
-// and overlaps its failures in time.
-func (r *Report) explains(q *problem.Problem, x *unreachedRow) bool {
-	in := r.incident(q)
-	return !in.IsBackground() && (q.Concerns(x.Provider) || q.Concerns(x.name)) &&
-		!q.Since.After(x.Last) && !x.First.After(q.Until)
+// explain reports whether other problems explain a provider's failures: a problem about the provider
+// at the same time, or outages of ours that have half of the failures.
+func (r *Report) explain(by []problem.Problem, x *unreachedRow) bool {
+	var all, ours int64
+	for domain, n := range x.failed {
+		all += n
+		for i := range by {
+			if q := &by[i]; q.Outage() && !r.background(q) {
+				ours += q.FailedTo(domain, theirs)
+			}
+		}
+	}
+	return ours > 0 && 2*ours >= all || slices.ContainsFunc(by, func(q problem.Problem) bool {
+		return (q.At(x.Provider) || q.At(x.name)) && !r.background(&q) && !q.Since.After(x.Last) && !x.First.After(q.Until)
+	})
+}
+
+// background reports whether a problem is background.
+func (r *Report) background(p *problem.Problem) bool {
+	in := r.incident(p)
+	return in.IsBackground()
+}
+
+// lostByThem counts the messages of a row that were returned for a reason on the provider's side.
+func (x *unreachedRow) lostByThem(ctx context.Context, s store.Reader, o Options) (int64, error) {
+	if x.Hard == 0 {
+		return 0, nil
+	}
+	f := x.filter(o)
+	f.Outcomes, f.Since = []bounce.Outcome{bounce.Hard}, x.First
+	f, _ = f.Restrict(append(slices.Clone(theirs), bounce.Expired))
+	c, err := store.CountAll(ctx, s, f)
+	return min(c.Hard, x.Hard), err
+}
+
+// command returns the arguments of the command that lists the failures of a row. Those that reached no
+// relay are selected by the domain with the most of them.
+func (x *unreachedRow) command() (option, name string) {
+	if x.to == nil {
+		return "--domain", x.name
+	}
+	var all, none int64
+	for domain, n := range x.failed {
+		all += n
+		m := x.relayless[domain]
+		if none += m; m > x.relayless[name] || m == x.relayless[name] && m > 0 && domain < name {
+			name = domain
+		}
+	}
+	if 2*none > all {
+		return "--domain", name
+	}
+	return "--relay", x.name
 }
 
 // unreached describes a provider to which mail is not delivered, and its course after the period.
 // It returns nil if the provider takes most mail again.
 func (r *Report) unreached(ctx context.Context, s store.Reader, o Options, row *unreachedRow) (*problem.Problem, afterwards, error) {
-	option := "--domain"
-	if row.to != nil {
-		option = "--relay"
-	}
 	c, err := r.unreachedCourse(ctx, s, o, row)
 	if err != nil {
 		return nil, afterwards{}, err
@@ -417,11 +467,17 @@ func (r *Report) unreached(ctx context.Context, s store.Reader, o Options, row *
 		return nil, afterwards{}, nil
 	}
 	t := judge.VerdictText(bounce.Verdict{Reason: row.Reason, Detail: row.detail})
+	option, name := row.command()
+	returned, err := row.lostByThem(ctx, s, o)
+	if err != nil {
+		return nil, afterwards{}, err
+	}
+	lost := max(row.undelivered()-(row.Hard-returned), returned)
 	u := problem.Unreached{
-		Provider: row.name, Name: provider.Name(row.name), Reason: row.Reason, Detail: row.detail, Cause: t.Title, Why: t.Meaning, Command: o.command("report", option, row.name),
+		Provider: row.name, Name: provider.Name(row.name), Reason: row.Reason, Detail: row.detail, Cause: t.Title, Why: t.Meaning, Command: o.command("report", option, name),
 		FirstHeard: began, Since: row.First.UTC(), Until: row.Last.UTC(), Ongoing: c.taken == 0,
-		Attempts: row.Soft + row.Hard, Reasons: row.reasons, Lost: int(row.undelivered()), Returned: int(row.Hard), Waiting: int(row.pending), Tried: int(row.undelivered() + c.between),
-		Share: float64(part(row.undelivered(), r.handled)), Died: c.took && c.since == 0, Failed: int(c.messages), Usual: c.usual,
+		Attempts: row.Soft + row.Hard, Reasons: row.reasons, Lost: int(lost), Returned: int(returned), Waiting: int(row.pending), Tried: int(lost + c.between),
+		Share: float64(part(lost, r.handled)), Died: c.took && c.since == 0, Failed: int(c.messages), Usual: c.usual,
 	}
 	u.Late = !row.back.IsZero() && row.lost() == 0
 	if len(t.Do) > 0 {

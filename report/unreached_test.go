@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -23,7 +24,11 @@ type deferral struct {
 	listed bool            // refused for a listing, else not reached
 	guess  bounce.Reason   // the reason is a guess from the words of a refusal
 	tries  []time.Duration // since the start of the log
-	end    string          // "": queued, else sent or expired, at the last of the tries; or removed, an hour after it
+	at     string          // the relay's domain; "": domain
+	says   string          // the MTA's words; "": a connection timed out
+	reason bounce.Reason   // of says
+	detail string
+	end    string // "": queued, else sent or expired, at the last of the tries; or removed, an hour after it
 }
 
 // deferrals returns n messages, one every gap since at. Each is tried at once and then every step,
@@ -75,6 +80,12 @@ func queueDays(t *testing.T, until time.Duration, mails ...[]deferral) (days fun
 					Sender: "a@shop.example", SenderDomain: "shop.example", SenderKnown: true, Recipient: fmt.Sprintf("u%d@%s", n%40, d.domain), RecipientDomain: d.domain,
 					Outcome: bounce.Soft, Status: "deferred", Local: true, Response: "connect to mx." + d.domain + "[192.0.2.1]:25: Connection timed out", Delay: -1,
 				}, Verdict: bounce.Verdict{Reason: bounce.Connection, Scope: bounce.ScopeRemote, Rule: "test"}}
+				if d.says != "" {
+					a.Response, a.Verdict.Reason, a.Verdict.Detail = d.says, d.reason, d.detail
+					if judge.OwnDetail(d.detail) {
+						a.Verdict.Scope = bounce.ScopeSender
+					}
+				}
 				if d.listed {
 					a.Local, a.Code, a.RelayHost, a.Response = false, 451, "mx."+d.domain, "451 4.7.1 listed"
 					a.Verdict = bounce.Verdict{Reason: bounce.Blocklist, Detail: "spamhaus-zen", Scope: bounce.ScopeSender, Rule: "test", Confidence: bounce.NamedCause}
@@ -85,7 +96,7 @@ func queueDays(t *testing.T, until time.Duration, mails ...[]deferral) (days fun
 				}
 				switch last := i == len(d.tries)-1; {
 				case last && d.end == "sent":
-					a.Outcome, a.Status, a.Local, a.Code, a.Response, a.RelayHost, a.Verdict = bounce.Delivered, "sent", false, 250, "250 ok", "mx."+d.domain, bounce.Verdict{}
+					a.Outcome, a.Status, a.Local, a.Code, a.Response, a.RelayHost, a.Verdict = bounce.Delivered, "sent", false, 250, "250 ok", "mx."+cmp.Or(d.at, d.domain), bounce.Verdict{}
 				case last && d.end == "expired":
 					a.Outcome, a.Status, a.Verdict = bounce.Hard, "expired", bounce.Verdict{Reason: bounce.Expired, Scope: bounce.ScopeRemote, Rule: "test"}
 				}
@@ -598,5 +609,76 @@ func TestLater(t *testing.T) {
 		if got := len(v.Later) == 1; got != c.want || strings.Contains(v.Sentence, "After the period: big.example defers shop.example: listed by spamhaus-zen, since") != c.want {
 			t.Errorf("%s: %+v, %s", c.name, v.Later, v.Sentence)
 		}
+	}
+}
+
+// TestOutageExplains holds that an outage of this side explains the failures at each provider that it
+// has most of, and no others.
+func TestOutageExplains(t *testing.T) {
+	one := func(d deferral, domains ...string) (list []deferral) { // three days of mail taken, and a day of failures
+		for i, domain := range domains {
+			for h := range 3*24 + 9 {
+				at := time.Duration(h)*hour + time.Duration(i)*time.Minute
+				list = append(list, deferral{domain: domain, at: d.at, tries: []time.Duration{at}, end: "sent"})
+			}
+			for n := range 16 {
+				x := d
+				x.domain, x.tries = domain, nil
+				for try := range 4 {
+					x.tries = append(x.tries, 3*oneDay+9*hour+time.Duration(n*3+i)*time.Minute+time.Duration(try)*20*time.Minute)
+				}
+				list = append(list, x)
+			}
+		}
+		return list
+	}
+	others := []string{"a.example", "b.example", "c.example", "d.example", "e.example", "f.example"}
+	ours := []string{"one.example", "two.example"} // domains at one provider
+	for _, test := range []struct {
+		name          string
+		outage, there deferral
+		want          []string
+	}{
+		{
+			"a resolver that does not answer (Exim)", deferral{says: "host lookup did not complete", reason: bounce.DNSRouting},
+			deferral{says: "host lookup did not complete", reason: bounce.DNSRouting}, []string{"resolver"},
+		},
+		{
+			"a content filter that is down", deferral{says: "connect to 127.0.0.1[127.0.0.1]:10024: Connection refused", reason: bounce.Connection, detail: "own-hop"},
+			deferral{says: "connect to 127.0.0.1[127.0.0.1]:10024: Connection refused", reason: bounce.Connection, detail: "own-hop"}, []string{"next_hop"},
+		},
+		{
+			"a content filter that is down, while a provider does not answer", deferral{says: "connect to 127.0.0.1[127.0.0.1]:10024: Connection refused", reason: bounce.Connection, detail: "own-hop"},
+			deferral{says: "connect to mx.google.com[192.0.2.4]:25: Connection timed out", reason: bounce.Connection}, []string{"next_hop", "provider"},
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			test.there.at = "google.com"
+			mails := append(one(test.outage, others...), one(test.there, ours...)...)
+			if len(test.want) > 1 { // the filter took some mail for the provider's domains, too
+				few := one(test.outage, ours...)
+				for i := range few {
+					if few[i].end == "" && i%16 < 4 {
+						mails = append(mails, few[i])
+					}
+				}
+			}
+			unknown := deferral{domain: "one.example", at: "google.com", says: "said: 550 5.1.1 unknown", reason: bounce.UserUnknown, tries: []time.Duration{3*oneDay + hour}, end: "expired"}
+			r := queueLog(t, 3*oneDay+11*hour, mails, []deferral{unknown})(3)
+			var got []string
+			for i := range r.Problems {
+				p := &r.Problems[i]
+				if p.Ongoing && !p.Background {
+					got = append(got, p.Cause)
+				}
+				if p.Cause == "provider" && p.Scan != "bouncelog report --domain one.example" && p.Scan != "bouncelog report --domain two.example" {
+					t.Errorf("the failures reached no relay, but: %s", p.Scan)
+				}
+			}
+			slices.Sort(got)
+			if !slices.Equal(got, test.want) {
+				t.Errorf("got %v, want %v", got, test.want)
+			}
+		})
 	}
 }
