@@ -75,7 +75,7 @@ func (r *Report) addUnreached(ctx context.Context, s store.Reader, o Options, ro
 			case judge.ReasonText(x.Reason).Scope != bounce.ScopeRemote:
 				continue
 			case x.Mark != MarkFails && (x.Mark != MarkTakes || x.lost() < markLeast):
-				if x.little = true; max(x.lost(), x.Failed) == 0 {
+				if x.little = true; max(x.lost(), x.Failed, x.Soft) == 0 { // older messages may be tried
 					continue
 				}
 			}
@@ -600,7 +600,7 @@ type course struct {
 func (r *Report) unreachedCourse(ctx context.Context, s store.Reader, o Options, row *unreachedRow) (c course, err error) {
 	end := r.End()
 	f := r.courseOf(row.filter(o))
-	share := float64(row.lost()) / float64(row.Delivered+row.lost()) // share of the provider's mail that fails
+	share := float64(row.lost()) / float64(max(row.Delivered+row.lost(), 1)) // share of the provider's mail that fails
 	cells := row.hours
 	// The hours of the last failure, of the last of the period, and of the first message taken since.
 	var last, lastIn, first time.Time

@@ -612,6 +612,36 @@ func TestLater(t *testing.T) {
 	}
 }
 
+// TestDeadWithoutNewMail holds that an incident goes on while old messages wait and are tried, on a day
+// without a new one.
+func TestDeadWithoutNewMail(t *testing.T) {
+	var mails []deferral
+	for d := range 5 { // a working week; the domain is gone on Thursday
+		for i := range 6 {
+			at := time.Duration(d)*oneDay + time.Duration(8+i)*hour
+			mails = append(mails, sent("else.example", 5, at, time.Minute)...)
+			if d < 3 {
+				mails = append(mails, sent("old.example", 1, at, time.Minute)...)
+			} else {
+				mails = append(mails, deferrals("old.example", 1, at, time.Minute, hour, 5*oneDay-time.Minute, "expired")...)
+			}
+		}
+	}
+	mails = append(mails, sent("else.example", 20, 5*oneDay, 2*hour)...)
+	report := queueLog(t, 7*oneDay+20*hour, mails)
+	id := ""
+	for n := 3; n < 8; n++ {
+		r := report(n)
+		if len(r.Verdict.Act) != 1 || id != "" && r.Verdict.Act[0].ID != id {
+			t.Errorf("day %d: %s", n, r.Verdict.Sentence)
+			continue
+		}
+		if id = r.Verdict.Act[0].ID; n == 5 && r.Verdict.Act[0].Queue.Waiting != 12 {
+			t.Errorf("day %d: %d messages wait", n, r.Verdict.Act[0].Queue.Waiting)
+		}
+	}
+}
+
 // TestOutageExplains holds that an outage of this side explains the failures at each provider that it
 // has most of, and no others.
 func TestOutageExplains(t *testing.T) {
