@@ -241,6 +241,8 @@ type outageSearch struct {
 	seed    maphash.Seed
 	reached *reached
 	own     map[string]bool // keyed by relay name: see takenByOthers
+	gone    []failure       // that expired in the period; see readExpired
+	asked   bool            // gone was read
 	took    map[string]bool // domains that took mail, in lower case; true: at a server of others; nil: not read yet
 }
 
@@ -780,6 +782,8 @@ type outage struct {
 	texts  []*store.Attempt // texts of its first day; they determine its name
 	shown  []*store.Attempt // texts of the period
 
+	expired []failure // in the period, of messages that failed in the run
+
 	messages, recipients, returned map[uint64]bool // returned: messages that were given up
 	valid                          map[uint64]bool // recipients who took mail before or afterwards
 	units                          map[string]bool
@@ -1034,6 +1038,10 @@ func (w *outageSearch) outage(ctx context.Context, cause string, run []failure) 
 	if len(x.period) == 0 {
 		return nil, nil
 	}
+	if err := w.readExpired(ctx); err != nil {
+		return nil, err
+	}
+	x.expired = w.expiredOf(run)
 	firstDay, _ := slices.BinarySearchFunc(run, run[0].at.add(w.o.Window), func(a failure, t moment) int { return cmp.Compare(a.at, t) })
 	var err error
 	if x.texts, err = w.lookUp(ctx, run[:firstDay]); err != nil {
@@ -1072,6 +1080,41 @@ func (w *outageSearch) outage(ctx context.Context, cause string, run []failure) 
 		x.nothing = day.isAll()
 	}
 	return x, err
+}
+
+// readExpired reads, once, the mail that expired in the period.
+func (w *outageSearch) readExpired(ctx context.Context) error {
+	f, ok := w.f.Restrict([]bounce.Reason{bounce.Expired})
+	if w.asked || !ok {
+		return nil
+	}
+	w.asked, f.NoHistory = true, true
+	for r, err := range w.s.Refusals(ctx, f) {
+		if err != nil {
+			return err
+		}
+		if len(w.gone) == failuresKept {
+			w.gone = append(w.gone[:0], w.gone[failuresKept/2:]...)
+		}
+		w.gone = append(w.gone, failure{Traits: r.Traits, ref: r.Ref(), at: momentOf(r.Time), message: r.Message, recipient: maphash.String(w.seed, r.Recipient)})
+	}
+	return nil
+}
+
+// expiredOf returns the expired mail that a run had last failed: within a window, since a queue tries
+// each message at least once a day.
+func (w *outageSearch) expiredOf(run []failure) (list []failure) {
+	last := map[[2]uint64]moment{}
+	for i := range run {
+		last[[...]uint64{run[i].message, run[i].recipient}] = run[i].at
+	}
+	for i := range w.gone {
+		a := &w.gone[i]
+		if at, failed := last[[...]uint64{a.message, a.recipient}]; failed && a.at.sub(at).Abs() < w.o.Window {
+			list = append(list, *a)
+		}
+	}
+	return list
 }
 
 // isAll reports whether all mail fails.

@@ -377,3 +377,36 @@ func TestDeniedQuestions(t *testing.T) {
 		t.Errorf("the store is asked to count %d times for %d domains", counting.counts, domains)
 	}
 }
+
+// TestOutageExpires holds that mail which expires because of an outage of this side counts as
+// returned, on the day on which it expires, and mail that expires for another reason does not.
+func TestOutageExpires(t *testing.T) {
+	for cause, says := range map[string]string{
+		"tls_policy": "TLS is required, but was not offered by host mx.partner.example[192.0.2.77]",
+		"next_hop":   "connect to 10.1.2.3[10.1.2.3]:10024: Connection refused",
+	} {
+		mails := spread(300, 1, 0, time.Hour, mail{outcome: good, code: 250, to: "else.example", relay: "mx.else.example"})
+		mails = append(mails, spread(24, 1, 0, time.Hour, mail{outcome: good, code: 250, to: "partner.example", relay: "mx.partner.example"})...)
+		wait := func(id, to, says string, at time.Duration) {
+			for try := range 40 {
+				mails = append(mails, mail{at: at + time.Duration(try)*3*time.Hour, id: id, from: "clerk@office.example", to: to, says: says, local: true, outcome: bounce.Soft})
+			}
+			mails = append(mails, mail{at: at + 40*3*time.Hour, id: id, from: "clerk@office.example", to: to, outcome: bounce.Hard, reason: bounce.Expired})
+		}
+		for d := range 4 {
+			for i := range 5 {
+				wait(fmt.Sprintf("W%d-%d", d, i), fmt.Sprintf("u%d@partner.example", i), says, time.Duration(1+d)*day+time.Duration(i)*time.Hour)
+			}
+			wait(fmt.Sprintf("X%d", d), "u@gone.example", "connect to mx.gone.example[192.0.2.8]:25: Connection timed out", time.Duration(1+d)*day)
+		}
+		db := logOf(t, mails)
+		midnight := begin.Truncate(day)
+		for d, want := range map[int]int{5: 0, 6: 5, 7: 5} {
+			f := store.Filter{Since: midnight.Add(time.Duration(d) * day), Until: midnight.Add(time.Duration(d+1) * day)}
+			found := slices.DeleteFunc(problemsIn(t, db, f), func(p problem.Problem) bool { return p.Cause != cause })
+			if len(found) != 1 || found[0].Returned != want {
+				t.Errorf("%s, day %d: want %d returned: %+v", cause, d, want, found)
+			}
+		}
+	}
+}

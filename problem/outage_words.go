@@ -173,6 +173,9 @@ func (x *outage) problem() *Problem {
 	if len(x.period) < len(x.run) {
 		inPeriod, shown = domainsOf(x.period), newOutage(x.cause, x.period)
 	}
+	for i := range x.expired {
+		shown.returned[x.expired[i].message] = true
+	}
 	first, last := &x.period[0], &x.period[len(x.period)-1]
 	p := &Problem{
 		Level: x.level(), Reason: onset.Reason, Detail: onset.Detail, Cause: x.cause, Effect: EffectNotDelivered,

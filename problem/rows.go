@@ -1,6 +1,7 @@
 package problem
 
 import (
+	"cmp"
 	"slices"
 
 	"bouncelog/store"
@@ -41,6 +42,7 @@ type row struct {
 // nil if its figure counts no rows: some figures are sums of the store.
 type rows struct {
 	failures      []row // failed attempts of the period
+	expired       []row // mail of an outage that expired in the period
 	before, onset []row // one for each message of Problem.Before and Problem.Onset
 	taken         []row // one for each message
 	reached       []row // failed attempts of the recipients reached since
@@ -51,7 +53,7 @@ func keepRows(found []Problem) {
 	left := rowsKept
 	for i := range found {
 		x := &found[i].rows
-		for _, list := range [...]*[]row{&x.failures, &x.onset, &x.before, &x.taken, &x.reached} {
+		for _, list := range [...]*[]row{&x.failures, &x.expired, &x.onset, &x.before, &x.taken, &x.reached} {
 			if n := len(*list); n > left {
 				*list = slices.Clone((*list)[n-left:])
 			}
@@ -79,7 +81,9 @@ func (p *Problem) choice(f Figure) choice {
 	case FigureRefused:
 		return choice{x.failures, message, nil}
 	case FigureReturned:
-		return choice{x.failures, message, func(r *row) bool { return r.hard }}
+		all := slices.Concat(x.failures, x.expired)
+		slices.SortStableFunc(all, func(a, b row) int { return cmp.Compare(a.Time, b.Time) })
+		return choice{all, message, func(r *row) bool { return r.hard }}
 	case FigureRecipients:
 		return choice{x.failures, recipient, nil}
 	case FigureValid:
@@ -181,5 +185,10 @@ func (x *outage) rows(last moment) (out rows) {
 			reached = append(reached, row{Ref: a.ref, message: a.message, recipient: a.recipient})
 		}
 	}
-	return rows{failures: failures, reached: reached}
+	var expired []row
+	for i := range x.expired {
+		a := &x.expired[i]
+		expired = append(expired, row{Ref: a.ref, message: a.message, recipient: a.recipient, hard: true})
+	}
+	return rows{failures: failures, expired: expired, reached: reached}
 }
