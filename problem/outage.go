@@ -787,13 +787,13 @@ type outage struct {
 	messages, recipients, returned map[uint64]bool // returned: messages that were given up
 	valid                          map[uint64]bool // recipients who took mail before or afterwards
 	units                          map[string]bool
-	sent                           int    // messages other than notifications
-	lasting                        int    // messages that were not delivered soon after
-	knownDomains                   int    // not found now, though they took mail
-	counted                        string // the recipients' domain that tried, arrived and its end are about; "": all mail
-	tried                          int64  // messages of the same time that the cause concerns, including the failed ones
-	nothing                        bool   // no mail at all is delivered on its first day
-	arrived                        int64  // of the tried messages; deliveries to the own mail store count if the cause concerns it
+	sent                           int      // messages other than notifications
+	lasting                        int      // messages that were not delivered soon after
+	knownDomains                   int      // not found now, though they took mail
+	counted                        []string // the recipients' domains that tried, arrived and its end are about; none: all mail
+	tried                          int64    // messages of the same time that the cause concerns, including the failed ones
+	nothing                        bool     // no mail at all is delivered on its first day
+	arrived                        int64    // of the tried messages; deliveries to the own mail store count if the cause concerns it
 }
 
 // newOutage counts the messages and recipients of a run.
@@ -1057,12 +1057,15 @@ func (w *outageSearch) outage(ctx context.Context, cause string, run []failure) 
 		x.tried = int64(len(x.messages)) + x.arrived
 		return x, err
 	}
-	x.counted = x.domain()
+	if domain := x.domain(); domain != "" {
+		x.counted = []string{domain}
+	}
 	if err := w.weigh(ctx, x); err != nil {
 		return nil, err
 	}
-	if x.counted == "" && x.arrived > 0 && (x.kinds[stated] || x.kinds[insecure]) && len(x.recipients) >= w.o.Recipients { // other mail takes another way
-		if x.counted = x.oneDomain(); x.counted != "" {
+	if len(x.counted) == 0 && x.arrived > 0 && (x.kinds[stated] || x.kinds[insecure]) && len(x.recipients) >= w.o.Recipients { // other mail takes another way
+		if domains := domainsOf(run); len(domains) <= namesShown { // they are named
+			x.counted = domains
 			err = w.weigh(ctx, x)
 		}
 	}
@@ -1119,13 +1122,21 @@ func (w *outageSearch) expiredOf(run []failure) (list []failure) {
 
 // isAll reports whether all mail fails.
 func (x *outage) isAll() bool {
-	return x.arrived == 0 && int64(len(x.messages)) == x.tried && x.counted == ""
+	return x.arrived == 0 && int64(len(x.messages)) == x.tried && len(x.counted) == 0
+}
+
+// about restricts f to the mail that the figures of an outage are about.
+func (x *outage) about(f store.Filter) store.Filter {
+	if len(x.counted) > 0 { // f selects these domains, since the failures matched it
+		f.Domain, f.Domains = "", x.counted
+	}
+	return f
 }
 
 // weigh counts the mail in the time of an outage.
 func (w *outageSearch) weigh(ctx context.Context, x *outage) (err error) {
 	f := w.during(x.run)
-	f.Domain = cmp.Or(x.counted, f.Domain)
+	f = x.about(f)
 	if !x.kind().inner {
 		x.arrived, err = w.delivered(ctx, f, math.MaxInt64)
 		x.tried = int64(len(x.messages)) + x.arrived
@@ -1192,8 +1203,7 @@ func (w *outageSearch) measure(ctx context.Context, x *outage, p *Problem) error
 	p.Onset = &Tried{Refused: len(x.messages), Tried: int(x.tried), Since: began.time(), Until: until.time()}
 	f := w.during(x.run)
 	f.Since, f.Until = began.time().Add(-w.o.Past), began.time()
-	domain := x.counted
-	f.Domain = cmp.Or(domain, f.Domain)
+	f = x.about(f)
 	before, err := w.total(ctx, f)
 	if err != nil {
 		return err
@@ -1202,7 +1212,7 @@ func (w *outageSearch) measure(ctx context.Context, x *outage, p *Problem) error
 		p.Before = &Tried{Tried: int(before.Messages), Since: f.Since, Until: began.time().Add(-time.Second)}
 		messages := map[uint64]bool{}
 		for _, a := range w.causes[x.found] {
-			if a.at < began && a.at >= momentOf(f.Since) && (domain == "" || a.RecipientDomain == domain) {
+			if a.at < began && a.at >= momentOf(f.Since) && (len(x.counted) == 0 || slices.Contains(x.counted, a.RecipientDomain)) {
 				messages[a.message] = true
 			}
 		}

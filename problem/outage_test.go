@@ -410,3 +410,17 @@ func TestOutageExpires(t *testing.T) {
 		}
 	}
 }
+
+// TestOutageOfFewDomains holds that the messages tried in an outage of few domains are those to these
+// domains.
+func TestOutageOfFewDomains(t *testing.T) {
+	mails := spread(400, 15, 0, 10*time.Minute, mail{outcome: good, code: 250, relay: "mx.d%d.example"})
+	for _, domain := range []string{"nord.example", "shop.example"} {
+		mails = append(mails, spread(40, 1, 0, 20*time.Minute, mail{outcome: good, to: domain, agent: "virtual"})...)
+		mails = append(mails, spread(20, 1, 2*day, 7*time.Minute, mail{to: domain, local: true, agent: "virtual", outcome: bounce.Soft, says: "maildir delivery failed: create maildir file /var/mail/x: No space left on device"})...)
+	}
+	found := slices.DeleteFunc(problemsIn(t, logOf(t, mails), store.Filter{}), func(p problem.Problem) bool { return p.Level == problem.Watch })
+	if len(found) != 1 || found[0].Onset.Refused != 40 || found[0].Onset.Tried != 40 || found[0].Before == nil || found[0].Before.Tried != 80 {
+		t.Errorf("%+v", found)
+	}
+}

@@ -670,16 +670,22 @@ func TestOutageExplains(t *testing.T) {
 		want          []string
 	}{
 		{
-			"a resolver that does not answer (Exim)", deferral{says: "host lookup did not complete", reason: bounce.DNSRouting},
-			deferral{says: "host lookup did not complete", reason: bounce.DNSRouting}, []string{"resolver"},
+			"a resolver that does not answer (Exim)",
+			deferral{says: "host lookup did not complete", reason: bounce.DNSRouting},
+			deferral{says: "host lookup did not complete", reason: bounce.DNSRouting},
+			[]string{"resolver"},
 		},
 		{
-			"a content filter that is down", deferral{says: "connect to 127.0.0.1[127.0.0.1]:10024: Connection refused", reason: bounce.Connection, detail: "own-hop"},
-			deferral{says: "connect to 127.0.0.1[127.0.0.1]:10024: Connection refused", reason: bounce.Connection, detail: "own-hop"}, []string{"next_hop"},
+			"a content filter that is down",
+			deferral{says: "connect to 127.0.0.1[127.0.0.1]:10024: Connection refused", reason: bounce.Connection, detail: "own-hop"},
+			deferral{says: "connect to 127.0.0.1[127.0.0.1]:10024: Connection refused", reason: bounce.Connection, detail: "own-hop"},
+			[]string{"next_hop"},
 		},
 		{
-			"a content filter that is down, while a provider does not answer", deferral{says: "connect to 127.0.0.1[127.0.0.1]:10024: Connection refused", reason: bounce.Connection, detail: "own-hop"},
-			deferral{says: "connect to mx.google.com[192.0.2.4]:25: Connection timed out", reason: bounce.Connection}, []string{"next_hop", "provider"},
+			"a content filter that is down, while a provider does not answer",
+			deferral{says: "connect to 127.0.0.1[127.0.0.1]:10024: Connection refused", reason: bounce.Connection, detail: "own-hop"},
+			deferral{says: "connect to mx.google.com[192.0.2.4]:25: Connection timed out", reason: bounce.Connection},
+			[]string{"next_hop", "provider"},
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
