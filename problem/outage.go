@@ -54,6 +54,10 @@ const (
 	// insecure: no TLS session that this server accepts, with the hosts of one domain. Without a
 	// policy, it sends the mail in plaintext then.
 	insecure
+	// vanished: the DNS does not know the recipient's domain, which took mail before; see findGone.
+	vanished
+	// disowned: the domain's server does not know a recipient, and takes no mail; see findTables.
+	disowned
 
 	evidenceKinds = iota
 )
@@ -238,6 +242,7 @@ type outageSearch struct {
 	last    moment // time of the last attempt in the store, or the end of the period
 	end     moment // see endOf
 	causes  map[string][]failure
+	theirs  map[string][]lapse // by cause: see theirCauses
 	seed    maphash.Seed
 	reached *reached
 	own     map[string]bool // keyed by relay name: see takenByOthers
@@ -250,7 +255,7 @@ type outageSearch struct {
 // outage already goes on at the first failure that was read, findOutages reads more of the past.
 func findOutages(ctx context.Context, s store.Reader, f store.Filter, o Thresholds, end moment, reached *reached, rows bool) ([]Problem, error) {
 	for back := o.Quiet(); ; back = min(outageFurther*back, o.Past) {
-		w := &outageSearch{s: s, f: f, o: o, end: end, causes: map[string][]failure{}, seed: maphash.MakeSeed(), reached: reached, own: map[string]bool{}}
+		w := &outageSearch{s: s, f: f, o: o, end: end, causes: map[string][]failure{}, theirs: map[string][]lapse{}, seed: maphash.MakeSeed(), reached: reached, own: map[string]bool{}}
 		if !f.Since.IsZero() {
 			w.from = momentOf(f.Since.Add(-back))
 		}
@@ -265,15 +270,20 @@ func findOutages(ctx context.Context, s store.Reader, f store.Filter, o Threshol
 
 // find finds the outages among the failures since w.from.
 func (w *outageSearch) find(ctx context.Context, rows bool) (found []Problem, err error) {
-	ok, err := w.read(ctx)
-	if err != nil || !ok {
+	if err := w.read(ctx); err != nil || w.last == 0 {
 		return nil, err
 	}
-	if err := w.moveOthers(ctx); err != nil {
-		return nil, err
+	for _, step := range [...]func(context.Context) error{w.moveOthers, w.findGone, w.findTables} {
+		if err := step(ctx); err != nil {
+			return nil, err
+		}
 	}
-	for _, cause := range outageCauses {
-		outages, err := w.outages(ctx, cause)
+	for _, cause := range slices.Concat(outageCauses[:], theirCauses) {
+		of := w.outages
+		if theirs(cause) {
+			of = w.lapsed
+		}
+		outages, err := of(ctx, cause)
 		if err != nil {
 			return nil, err
 		}
@@ -353,15 +363,15 @@ func lastOf(run []failure) (last moment) {
 	return last
 }
 
-// read reads the failures, and reports whether there are any.
-func (w *outageSearch) read(ctx context.Context) (bool, error) {
+// read reads the failures. Without any that w.f selects, w.last stays 0.
+func (w *outageSearch) read(ctx context.Context) error {
 	f, ok := w.f.Restrict(outageReasons)
 	if !ok {
-		return false, nil
+		return nil
 	}
 	all, err := w.s.Span(ctx, store.Filter{})
 	if err != nil || all.IsZero() {
-		return false, err
+		return err
 	}
 	w.last = momentOf(all.Last)
 	if !f.Until.IsZero() {
@@ -370,10 +380,9 @@ func (w *outageSearch) read(ctx context.Context) (bool, error) {
 	f.Since = w.from.time() // an outage may have begun before the period
 	f.Own = true
 	units := map[string]string{}
-	n := 0
 	for r, err := range w.s.Refusals(ctx, f) {
 		if err != nil {
-			return false, err
+			return err
 		}
 		if !store.MayBeOwn(r.Code, &r.Verdict) { // one engine yields such failures and another does not
 			continue
@@ -383,7 +392,6 @@ func (w *outageSearch) read(ctx context.Context) (bool, error) {
 		if cause == "" || r.Untried {
 			continue
 		}
-		n++
 		unit, known := units[r.RecipientDomain]
 		if !known {
 			unit = provider.OfHost(r.RecipientDomain)
@@ -395,16 +403,21 @@ func (w *outageSearch) read(ctx context.Context) (bool, error) {
 		if len(list) == failuresKept { // the newest failures matter
 			list = append(list[:0], list[failuresKept/2:]...)
 		}
-		x := failure{
-			Traits: r.Traits, ref: r.Ref(), at: momentOf(r.Time), before: momentOf(r.DeliveredBefore), after: momentOf(r.DeliveredAfter),
-			message: r.Message, recipient: maphash.String(w.seed, r.Recipient), unit: unit, evidence: e,
-		}
-		if tookBefore(r, w.o.Valid) || x.after != 0 {
-			x.address = r.Recipient
-		}
-		w.causes[cause] = append(list, x)
+		w.causes[cause] = append(list, w.failureOf(r, e, unit))
 	}
-	return n > 0, nil
+	return nil
+}
+
+// failureOf makes a failure of a failed attempt.
+func (w *outageSearch) failureOf(r *store.Refusal, e evidence, unit string) failure {
+	x := failure{
+		Traits: r.Traits, ref: r.Ref(), at: momentOf(r.Time), before: momentOf(r.DeliveredBefore), after: momentOf(r.DeliveredAfter),
+		message: r.Message, recipient: maphash.String(w.seed, r.Recipient), unit: unit, evidence: e,
+	}
+	if tookBefore(r, w.o.Valid) || x.after != 0 {
+		x.address = r.Recipient
+	}
+	return x
 }
 
 // runs splits the failures with one cause into possible outages. The runs of each kind of evidence
@@ -776,6 +789,7 @@ func (w *outageSearch) delivered(ctx context.Context, f store.Filter, enough int
 type outage struct {
 	cause  string
 	found  string // the cause that its failures were read for
+	lapse  lapse  // of theirCauses
 	kinds  [evidenceKinds]bool
 	run    []failure        // from its onset to its last failure
 	period []failure        // failures in the requested period, at least one
@@ -1057,7 +1071,11 @@ func (w *outageSearch) outage(ctx context.Context, cause string, run []failure) 
 		x.tried = int64(len(x.messages)) + x.arrived
 		return x, err
 	}
-	if domain := x.domain(); domain != "" {
+	domain := x.domain()
+	if theirs(cause) {
+		domain = x.oneDomain()
+	}
+	if domain != "" {
 		x.counted = []string{domain}
 	}
 	if err := w.weigh(ctx, x); err != nil {
@@ -1242,7 +1260,7 @@ func (w *outageSearch) measure(ctx context.Context, x *outage, p *Problem) error
 		}
 		ended = n >= least
 	}
-	p.Ongoing = !ended && w.end.sub(until) < w.o.Quiet()
+	p.Ongoing = !ended && w.end.sub(until) < w.o.Quiet() && !x.lapse.believed
 	waiting := map[uint64]bool{}
 	for i := range x.period {
 		if a := &x.period[i]; !a.hard() && (a.after == 0 || a.after > w.last) && !x.returned[a.message] {
@@ -1255,6 +1273,8 @@ func (w *outageSearch) measure(ctx context.Context, x *outage, p *Problem) error
 		p.Effect = EffectDelayed
 	}
 	switch {
+	case x.lapse.believed:
+		p.Ended = "refused for three days: believed since"
 	case ended && first != 0:
 		p.Ended, p.EndedAt = fmt.Sprintf("%s reached since", table.Count(int64(len(reached)), "recipient")), first.time()
 	case ended:

@@ -17,6 +17,7 @@ import (
 // An outageKind holds the properties and the words of outages with one cause.
 type outageKind struct {
 	place string // where the mail fails; {hop} stands for the hosts that the replies name
+	does  string // what the receiver does, if it is at fault; in place of place
 	inner bool   // the cause also concerns mail to the own mailboxes
 	// unrelated: the cause may be the records of one domain, so several recipient domains or
 	// recipients must be affected.
@@ -25,7 +26,7 @@ type outageKind struct {
 	firstCheck, otherExplanation, disprovedBy string
 }
 
-// outageKinds has each of outageCauses.
+// outageKinds has each of outageCauses and theirCauses.
 var outageKinds = map[string]outageKind{
 	causeResolver: {
 		place:            "at the DNS look-up: the resolver does not answer",
@@ -81,6 +82,16 @@ var outageKinds = map[string]outageKind{
 		place: "in this server's own routing, for recipients who took mail before", inner: true,
 		firstCheck:       "The routers and tables of this server: exim -bt ADDRESS (a router that is missing, local_domains), postmap -q ADDRESS TABLE (virtual_mailbox_maps, virtual_alias_maps, relay_recipient_maps); of others' domains its resolver: dig DOMAIN MX.",
 		otherExplanation: "The domain, or these mailboxes, were removed on purpose.", disprovedBy: "Mail to the domain that is delivered meanwhile.",
+	},
+	causeGone: {
+		does:             "is not found in the DNS, though it took mail before",
+		firstCheck:       "Whether the domain exists: dig DOMAIN MX and dig DOMAIN NS, here and from a resolver elsewhere, and whois DOMAIN. If it has expired, tell the recipients another way, do not remove the addresses, and send the mail again once the domain is back.",
+		otherExplanation: "The resolver of this server does not find the domain, or a router of this server for it is missing (exim -bt ADDRESS).", disprovedBy: "A look-up elsewhere that finds the domain.",
+	},
+	causeTable: {
+		does:             "refuses recipients who took mail before as unknown: its user table may be at fault",
+		firstCheck:       "Ask the postmaster of DOMAIN, by another way than mail, whether the list of its mailboxes is complete. Do not remove the addresses (bouncelog suppress leaves them out), and send the mail again once the domain takes mail.",
+		otherExplanation: "The mailboxes were closed on purpose, or the domain's mail moved to a server that this one does not use.", disprovedBy: "Other recipients of the domain that take mail meanwhile.",
 	},
 	causeTLS: {
 		place: "at the TLS policy of this server", unrelated: true,
@@ -219,6 +230,11 @@ func (x *outage) problem() *Problem {
 	}
 	p.Summary = fmt.Sprintf("%d of %s to %s fail %s", len(x.messages), table.Count(x.tried, "message"), to, place)
 	p.Title, p.homemade = fmt.Sprintf("mail to %s fails %s", named, place), true
+	if kind.does != "" {
+		p.Summary = fmt.Sprintf("%d of %s to %s fail: it %s", len(x.messages), table.Count(x.tried, "message"), to, kind.does)
+		p.Title, p.homemade, p.Providers, p.Effect = named+" "+kind.does, false, domains, EffectReturned
+		p.keys[0].provider = domains[0]
+	}
 	begin := "Nothing goes out: "
 	if kind.inner {
 		begin = "Nothing is delivered: "
@@ -251,6 +267,8 @@ func (x *outage) place() string {
 // why returns the grounds of the level and of the cause.
 func (x *outage) why() string {
 	switch {
+	case theirs(x.cause):
+		return x.whyTheirs()
 	case x.kinds[denied] && !x.kinds[stated]:
 		return fmt.Sprintf("%s took mail before, and this server itself gives up their mail now.", table.Count(int64(len(x.valid)), "recipient"))
 	case x.kinds[absent] && !x.kinds[stated] && !x.kinds[notFound]:

@@ -31,7 +31,7 @@ const (
 	EffectRefused = "refused"
 	// EffectDeferred: on the first day each reply was a 4xx, and the MTA tries again.
 	EffectDeferred     = "deferred"
-	EffectReturned     = "returned"      // of a flood
+	EffectReturned     = "returned"      // of a flood, or of a receiver at fault
 	EffectNotDelivered = "not delivered" // no reply refused it
 	EffectDelayed      = "delayed"       // no reply refused it, and all recipients took mail later
 )
@@ -50,7 +50,7 @@ type Problem struct {
 	Reason bounce.Reason `json:"reason,omitzero"`
 	Detail string        `json:"detail,omitempty"`
 	// Cause is authentication, sender, reputation, ip, forwarding, unknown or flood, or the cause
-	// of an outage (see outageCauses).
+	// of an outage (see outageCauses and theirCauses).
 	Cause string `json:"cause"`
 	Why   string `json:"why"` // the grounds of the level and of the cause
 	// Effect is what happens to the mail: see EffectRefused.
@@ -268,7 +268,7 @@ func FindRows(ctx context.Context, s store.Reader, f store.Filter, o Thresholds)
 func FindAgain(ctx context.Context, s store.Reader, f store.Filter, o Thresholds, of []Problem) ([]Problem, error) {
 	return search(ctx, s, f, o, wanted{
 		floods:  slices.ContainsFunc(of, func(p Problem) bool { return p.Cause == causeFlood || !p.homemade }), // refusals of floods are left out
-		outages: slices.ContainsFunc(of, func(p Problem) bool { return p.homemade && p.Cause != causeFlood }),
+		outages: slices.ContainsFunc(of, func(p Problem) bool { return p.homemade && p.Cause != causeFlood || theirs(p.Cause) }),
 	})
 }
 

@@ -122,7 +122,7 @@ func (p *Problem) Theirs() bool { return p.Unreached() && !judge.OwnDetail(p.Det
 func (p *Problem) WhoActs() bounce.Scope {
 	scope := judge.ReasonText(p.Reason).Scope
 	switch {
-	case p.Theirs():
+	case p.Theirs(), theirs(p.Cause):
 		return bounce.ScopeRemote
 	case p.Unreached(), p.Homemade(), scope == bounce.NoScope, p.Cause != causeUnknown:
 		return bounce.ScopeSender

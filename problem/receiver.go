@@ -1,0 +1,295 @@
+package problem
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"time"
+
+	"bouncelog/bounce"
+	"bouncelog/internal/ascii"
+	"bouncelog/internal/provider"
+	"bouncelog/judge"
+	"bouncelog/store"
+)
+
+// The causes of failures of one domain that took mail before. The receiver is at fault, and the
+// replies accuse the recipients' addresses.
+const (
+	causeGone  = "domain_not_found" // the DNS does not know the domain any more
+	causeTable = "user_table"       // the domain refuses its recipients as unknown
+)
+
+// theirCauses are the causes of outages that are the fault of the receiver.
+var theirCauses = []string{causeGone, causeTable}
+
+// theirs reports whether a cause is the fault of the receiver.
+func theirs(cause string) bool { return slices.Contains(theirCauses, cause) }
+
+const (
+	theirsLasts  = time.Hour          // minimum time from the first failure to the last: a newsletter finds people who left, or dead domains, at once; lower: more incidents
+	tableDomains = 500                // domains whose deliveries are counted by the hour, those with the most unknown recipients
+	tableHours   = 2                  // from the hour of the last delivery to that of the next, or to the end
+	tableLasts   = 3 * 24 * time.Hour // a lost table is repaired by then; later refusals are believed
+)
+
+// findGone finds the domains of others that took mail and that the DNS does not know now, while it
+// knows other domains. Their failures are no longer evidence against this server. Exim says
+// "Unrouteable address" for that.
+func (w *outageSearch) findGone(ctx context.Context) error {
+	byDomain := map[string][]failure{}
+	var all []failure
+	for _, cause := range [...]string{causeResolver, causeRouter} {
+		for _, x := range w.causes[cause] {
+			if x.RelayHost == "" && (x.evidence == notFound || x.evidence == unrouted || x.evidence == denied && x.Reason == bounce.DomainInvalid) {
+				domain := ascii.Lower(x.RecipientDomain)
+				byDomain[domain] = append(byDomain[domain], x)
+				all = append(all, x)
+			}
+		}
+	}
+	maps.DeleteFunc(byDomain, func(_ string, list []failure) bool { return newOutage(causeGone, list).lasting < outageMessages })
+	if len(byDomain) == 0 {
+		return nil
+	}
+	domains := slices.Sorted(maps.Keys(byDomain))
+	domains = domains[:min(len(domains), domainsAsked)]
+	f := w.f
+	f.Outcomes, f.Reasons, f.Domain, f.Domains = []bounce.Outcome{bounce.Delivered}, nil, "", domains
+	if !f.Since.IsZero() {
+		f.Since = f.Since.Add(-w.o.Past)
+	}
+	cells, err := w.s.Count(ctx, f, store.ByRelay, store.ByDomain)
+	if err != nil {
+		return err
+	}
+	others, err := w.mostTakenByOthers(ctx, f, cells, 0, math.MaxInt64)
+	if err != nil {
+		return err
+	}
+	took := map[string]bool{}
+	for i := range cells {
+		if c := &cells[i]; c.Delivered > 0 && others[c.Keys[0]] {
+			took[ascii.Lower(c.Keys[1])] = true
+		}
+	}
+	blamed := map[store.Ref]bool{}
+	for _, domain := range domains {
+		if !took[domain] {
+			continue
+		}
+		list := byDomain[domain]
+		slices.SortStableFunc(list, func(a, b failure) int { return int(a.at.sub(b.at)) })
+		for _, run := range w.byWindow(list) {
+			x := newOutage(causeGone, run)
+			if x.lasting < outageMessages || lastOf(run).sub(run[0].at) < theirsLasts || w.unknownDomains(all, run) >= outageDomains {
+				continue
+			}
+			before := w.f
+			before.Outcomes, before.Reasons, before.Domain = []bounce.Outcome{bounce.Delivered}, nil, domain
+			before.Since, before.Until = run[0].at.add(-w.o.Past).time(), run[0].at.time()
+			last, err := w.s.Span(ctx, before)
+			if err != nil {
+				return err
+			}
+			during := w.during(run)
+			during.Domain = domain
+			c, err := w.total(ctx, during)
+			if err != nil {
+				return err
+			}
+			if last.IsZero() || c.Delivered > 0 {
+				continue
+			}
+			for i := range run {
+				run[i].evidence = vanished
+				blamed[run[i].ref] = true
+			}
+			w.theirs[causeGone] = append(w.theirs[causeGone], lapse{run: run})
+		}
+	}
+	for _, cause := range [...]string{causeResolver, causeRouter} {
+		w.causes[cause] = slices.DeleteFunc(w.causes[cause], func(x failure) bool { return blamed[x.ref] })
+	}
+	return nil
+}
+
+// unknownDomains counts the unrelated domains that took mail and are not found in the time of a run.
+func (w *outageSearch) unknownDomains(all, run []failure) int {
+	units := map[string]bool{}
+	for i := range all {
+		x := &all[i]
+		if x.address != "" && x.at >= run[0].at.add(-outageGap) && x.at <= lastOf(run).add(outageGap) {
+			units[x.unit] = true
+		}
+	}
+	return len(units)
+}
+
+// A lapse is a run of failures of one domain that took mail before.
+type lapse struct {
+	run      []failure
+	believed bool // it was refused for longer than tableLasts
+}
+
+// tableReasons are the reasons of refusals by a server that lost its table of mailboxes.
+var tableReasons = []bounce.Reason{bounce.UserUnknown, bounce.MailboxDisabled}
+
+// findTables finds the domains whose servers refuse recipients as unknown who took mail before,
+// while the domain takes no mail at all.
+func (w *outageSearch) findTables(ctx context.Context) error {
+	f, ok := w.f.Restrict(tableReasons)
+	if !ok {
+		return nil
+	}
+	f.Since, f.Outcomes = w.from.time(), []bounce.Outcome{bounce.Hard}
+	cells, err := w.s.Count(ctx, f, store.ByDomain)
+	if err != nil {
+		return err
+	}
+	cells = slices.DeleteFunc(cells, func(c store.Cell) bool { return c.Hard < int64(max(outageMessages, w.o.Recipients)) })
+	if len(cells) == 0 {
+		return nil
+	}
+	slices.SortFunc(cells, func(a, b store.Cell) int { return int(b.Hard - a.Hard) })
+	mail := w.f
+	mail.Since, mail.Outcomes, mail.Reasons, mail.Domain, mail.Domains = f.Since, nil, nil, "", nil
+	for _, c := range cells[:min(len(cells), tableDomains)] {
+		mail.Domains = append(mail.Domains, c.Keys[0])
+	}
+	if cells, err = w.s.Count(ctx, mail, store.ByHour, store.ByDomain); err != nil {
+		return err
+	}
+	hours := map[string]map[time.Time]*store.Tally{}
+	for i := range cells {
+		at, err := time.Parse(hourLayout, cells[i].Keys[0])
+		if err != nil {
+			continue // no time is known
+		}
+		domain := cells[i].Keys[1]
+		if hours[domain] == nil {
+			hours[domain] = map[time.Time]*store.Tally{}
+		}
+		hours[domain][at] = &cells[i].Tally
+	}
+	asked := 0
+	for _, domain := range slices.Sorted(maps.Keys(hours)) {
+		for _, s := range w.silences(hours[domain]) {
+			if asked++; asked > domainsAsked {
+				return nil
+			}
+			l, err := w.refusedAll(ctx, f, domain, s)
+			if err != nil {
+				return err
+			}
+			if l != nil {
+				w.theirs[causeTable] = append(w.theirs[causeTable], *l)
+			}
+		}
+	}
+	return nil
+}
+
+// silences returns the times in which a domain took no mail, from the hour of a delivery to that of
+// the next, in which it refused enough recipients. First is zero if no delivery is known before,
+// Last if there is none after.
+func (w *outageSearch) silences(hours map[time.Time]*store.Tally) (list []store.Span) {
+	var from time.Time
+	refused := int64(0)
+	add := func(until time.Time) {
+		end := until
+		if end.IsZero() {
+			end = w.last.time()
+		}
+		if refused >= int64(max(outageMessages, w.o.Recipients)) && (from.IsZero() || end.Sub(from) >= tableHours*time.Hour) {
+			list = append(list, store.Span{First: from, Last: until})
+		}
+	}
+	for _, at := range slices.SortedFunc(maps.Keys(hours), time.Time.Compare) {
+		c := hours[at]
+		n := int64(0)
+		for _, r := range tableReasons {
+			n += c.Reasons[r]
+		}
+		refused += n
+		if c.Delivered > 0 {
+			add(at)
+			from, refused = at, n
+		}
+	}
+	add(time.Time{})
+	return list
+}
+
+// refusedAll returns the refusals by a domain within a silence, if enough recipients took mail
+// before. f selects refusals.
+func (w *outageSearch) refusedAll(ctx context.Context, f store.Filter, domain string, s store.Span) (*lapse, error) {
+	var l lapse
+	taken := w.f
+	taken.Outcomes, taken.Reasons, taken.Domain = []bounce.Outcome{bounce.Delivered}, nil, domain
+	f.Domain = domain
+	if !s.First.IsZero() {
+		taken.Since, taken.Until = s.First, s.First.Add(time.Hour)
+		span, err := w.s.Span(ctx, taken)
+		if err != nil {
+			return nil, err
+		}
+		f.Since = span.Last
+	}
+	if !s.Last.IsZero() {
+		taken.Since, taken.Until = s.Last, s.Last.Add(time.Hour)
+		span, err := w.s.Span(ctx, taken)
+		if err != nil {
+			return nil, err
+		}
+		f.Until = span.First
+	}
+	recipients, valid := map[uint64]bool{}, map[uint64]bool{}
+	for r, err := range w.s.Refusals(ctx, f) {
+		if err != nil {
+			return nil, err
+		}
+		if r.Code == 0 || r.NullSender || r.Untried || r.Confidence == bounce.Guess || judge.OwnDetail(r.Detail) || !atOthers(r.Traits) || provider.Submits(r.RelayPort) {
+			continue
+		}
+		x := w.failureOf(r, disowned, provider.OfHost(domain))
+		if len(l.run) > 0 && x.at.sub(l.run[0].at) >= tableLasts {
+			l.believed = true
+			break
+		}
+		l.run = append(l.run, x)
+		recipients[x.recipient] = true
+		if tookBefore(r, w.o.Valid) {
+			valid[x.recipient] = true
+		}
+	}
+	if len(valid) < w.o.Recipients || lastOf(l.run).sub(l.run[0].at) < theirsLasts || 2*len(valid) < len(recipients) || messagesOf(l.run) < outageMessages {
+		return nil, nil
+	}
+	return &l, nil
+}
+
+// lapsed returns the outages of a cause that is the receiver's fault, one for each domain and run.
+func (w *outageSearch) lapsed(ctx context.Context, cause string) (list []*outage, err error) {
+	for _, l := range w.theirs[cause] {
+		x, err := w.outage(ctx, cause, l.run)
+		if err != nil {
+			return nil, err
+		}
+		if x != nil {
+			x.found, x.lapse = cause, l
+			list = append(list, x)
+		}
+	}
+	return list, nil
+}
+
+// whyTheirs returns the grounds of a lapse.
+func (x *outage) whyTheirs() string {
+	if x.cause == causeGone {
+		return "The domain took mail before these failures and none during them, and the DNS finds other domains."
+	}
+	return fmt.Sprintf("%d of the %d refused recipients took mail before, and the domain takes no mail at all meanwhile.", len(x.valid), len(x.recipients))
+}

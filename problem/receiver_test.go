@@ -1,0 +1,101 @@
+package problem_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"bouncelog/bounce"
+	"bouncelog/problem"
+	"bouncelog/store"
+)
+
+// TestReceiverAtFault holds which failures at a domain that took mail before are an incident of the
+// receiver, and that nothing else is reported for them.
+func TestReceiverAtFault(t *testing.T) {
+	const gap = 20 * time.Minute
+	others := spread(2*72, 15, 0, gap, mail{outcome: good, code: 250, relay: "mx.d%d.example"})
+	took := func(at time.Duration, n int) []mail {
+		return spread(n, 1, at, gap, mail{outcome: good, code: 250, to: "partner.example", relay: "mx.partner.example"})
+	}
+	unknown := mail{says: "550 5.1.1 User unknown in virtual alias table", outcome: bounce.Hard, to: "partner.example", relay: "mx.partner.example", stage: bounce.StageRcpt}
+	notFound := mail{says: "Host or domain name not found. Name service error for name=partner.example type=AAAA: Host not found", local: true, outcome: bounce.Hard, to: "partner.example"}
+	unrouteable := mail{says: "Unrouteable address", local: true, exim: true, outcome: bounce.Hard, to: "partner.example"}
+	strangers := func(m *mail) { m.to, m.id = "x"+m.to, "X"+m.id }
+	domains := func(n int, m mail) (all []mail) {
+		for i := range n {
+			m.to = fmt.Sprintf("p%d.example", i)
+			m.says = strings.Replace(notFound.says, "partner.example", m.to, 1)
+			all = append(all, spread(4, 1, day, gap, m)...)
+			all = append(all, spread(4, 1, 0, gap, mail{outcome: good, code: 250, to: m.to, relay: "mx." + m.to})...)
+		}
+		return all
+	}
+	for _, test := range []struct {
+		name  string
+		mails []mail
+		want  string // level, cause and title; "": nothing
+	}{
+		{"a user table that is lost", join(took(0, 12), spread(6, 1, day, gap, unknown)), "likely user_table: partner.example refuses recipients who took mail before as unknown: its user table may be at fault"},
+		{"a user table that is lost and comes back", join(took(0, 12), spread(12, 1, day, gap, unknown), took(day+6*time.Hour, 12)), "likely user_table: partner.example refuses"},
+		{"a user table that lost some mailboxes", join(took(0, 12), spread(6, 1, day, gap, unknown), with(took(day+10*time.Minute, 6), strangers)), ""},
+		{"two people who left", join(took(0, 12), with(spread(6, 1, day, gap, unknown), func(m *mail) {
+			if m.to > "u1@" {
+				m.to = "u1@partner.example"
+			}
+		})), ""},
+		{"addresses that never took mail", join(took(0, 12), with(spread(9, 1, day, gap, unknown), strangers)), ""},
+		{"a list with many dead addresses", join(took(0, 12), spread(3, 1, day, gap, unknown), with(spread(9, 1, day+10*time.Minute, gap, unknown), strangers)), ""},
+		{"a domain that has expired, by Postfix", join(took(0, 12), spread(5, 1, day, gap, notFound)), "likely domain_not_found: partner.example is not found in the DNS, though it took mail before"},
+		{"a domain that has expired, by Exim", join(took(0, 12), spread(5, 1, day, gap, unrouteable)), "likely domain_not_found: partner.example is not found in the DNS"},
+		{"a domain that has expired, by Exim, other recipients", join(took(0, 12), with(spread(5, 1, day, gap, unrouteable), strangers)), "likely domain_not_found: partner.example is not found in the DNS"},
+		{"people who left, found by one newsletter", join(took(0, 12), spread(6, 1, day, time.Minute, unknown)), ""},
+		{"a dead domain, found by one newsletter", join(took(0, 12), spread(6, 1, day, time.Minute, notFound)), ""},
+		{"a domain that never took mail", spread(9, 1, day, gap, notFound), ""},
+		{"a domain that is not found now and then", join(took(0, 90), with(spread(4, 1, day, gap, notFound), func(m *mail) { m.id = "N" + m.id })), ""},
+		{"a domain of one's own that no router knows", join(with(took(0, 12), func(m *mail) { m.relay = "" }), spread(5, 1, day, gap, unrouteable)), "likely router: "},
+		{"many domains that are not found", domains(6, notFound), "likely resolver: "},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var got []string
+			for _, p := range problemsOf(t, join(others, test.mails)) {
+				if p.Level == problem.Watch {
+					continue
+				}
+				got = append(got, fmt.Sprintf("%s %s: %s", p.Level, p.Cause, p.Title))
+				if receiver := p.Cause == "user_table" || p.Cause == "domain_not_found"; receiver != (p.WhoActs() == bounce.ScopeRemote) || p.Why == "" || p.FirstCheck == "" || strings.Contains(p.FirstCheck, "DOMAIN") || len(p.Evidence) == 0 || receiver == p.Homemade() {
+					t.Errorf("%+v", p)
+				}
+			}
+			if all := strings.Join(got, "\n"); !strings.HasPrefix(all, test.want) || (all == "") != (test.want == "") || len(got) > 1 {
+				t.Errorf("%q, want %q", all, test.want)
+			}
+		})
+	}
+}
+
+// TestReceiverCourse holds the figures and the end of an incident of the receiver, and that
+// refusals that last for three days are believed.
+func TestReceiverCourse(t *testing.T) {
+	const gap = 20 * time.Minute
+	others := spread(6*72, 15, 0, gap, mail{outcome: good, code: 250, relay: "mx.d%d.example"})
+	took := func(at time.Duration, n int) []mail {
+		return spread(n, 1, at, gap, mail{outcome: good, code: 250, to: "partner.example", relay: "mx.partner.example"})
+	}
+	unknown := mail{says: "550 5.1.1 User unknown", outcome: bounce.Hard, to: "partner.example", relay: "mx.partner.example", stage: bounce.StageRcpt}
+	back := logOf(t, join(others, took(0, 12), spread(9, 1, day, gap, unknown), took(day+6*time.Hour, 12)))
+	p := problemsIn(t, back, store.Filter{})[0]
+	if p.Ongoing || !p.Since.Equal(begin.Add(day)) || !p.EndedAt.Equal(begin.Add(day+6*time.Hour)) || p.Messages != 9 || p.Returned != 9 || p.Valid() != 9 || p.Onset.Tried != 9 || p.Before.Tried != 12 || p.Effect != problem.EffectReturned {
+		t.Errorf("%+v", p)
+	}
+	during := problemsIn(t, back, store.Filter{Since: begin, Until: begin.Add(day + 2*time.Hour)})
+	if len(during) != 1 || !during[0].Ongoing || during[0].ID != p.ID || during[0].Messages != 6 {
+		t.Errorf("%+v", during)
+	}
+	for _, p := range problemsOf(t, join(others, took(0, 12), spread(5*24, 1, day, time.Hour, unknown))) {
+		if p.Cause == "user_table" && (p.Ongoing || p.Until.After(begin.Add(4*day)) || !strings.Contains(p.Ended, "three days")) {
+			t.Errorf("%+v", p)
+		}
+	}
+}
