@@ -25,20 +25,19 @@ func (r *reader) Refusals(ctx context.Context, f store.Filter) iter.Seq2[*store.
 	of := func(column string) string {
 		return column + " IN (SELECT " + column + " FROM attempt WHERE " + w.String() + ")"
 	}
-	// The deliveries are sorted with the few columns that say where a failure lies among them: with all columns of
-	// the failures, of 176,000 refusals among 10.2 million attempts, it took 17 s of CPU and 1.6 GB, not 9 s and 0.3 GB.
 	const columns = `source, sender, sender_domain, sender_known, recipient_domain, original_recipient, relay_host, relay_ip, relay_port, outcome, code, stage, untried,
 		template, reason, detail, scope, rule, confidence, offset, n, at, recipient`
 	sql := "SELECT " + columns + ", " + messageHash + ", NULL::Nullable(Int64), NULL::Nullable(Int64)" + r.from(w)
 	if !f.NoHistory {
-		sql = `SELECT ` + columns + `, message, before, after
-	FROM (SELECT ` + columns + `, ` + messageHash + ` AS message` + r.from(w) + `) AS failure
-	ANY LEFT JOIN (SELECT source, offset, n, recipient, before, after FROM (
-		SELECT source, offset, n, recipient, ` + w.String() + ` AS wanted,
-			maxOrNullIf(at, outcome = 'delivered') OVER (PARTITION BY recipient ORDER BY at, precedence DESC ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS before,
-			minOrNullIf(at, outcome = 'delivered') OVER (PARTITION BY recipient ORDER BY at, precedence DESC ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING) AS after
+		// The times of each recipient are sorted as one array. A window function over all rows took, for 212,000
+		// refusals among 10.2 million attempts, 5.6 s of CPU and 390 MB, not 3.5 s and 450 MB.
+		sql = `SELECT ` + columns + `, message, x.2, x.3
+	FROM (SELECT ` + columns + `, precedence, ` + messageHash + ` AS message` + r.from(w) + `) AS failure
+	ANY LEFT JOIN (SELECT recipient, x.1.1 AS at, bitNot(x.1.2) AS precedence, x FROM (
+		SELECT recipient, arraySort(groupArray((at, bitNot(precedence), outcome = 'delivered'))) AS rows, arrayMap(row -> if(row.3, row.1, NULL), rows) AS taken
 		` + r.from(where{of("recipient"), "indexHint(" + of("recipient_domain") + ")", "outcome = 'delivered' OR " + w.String()}) + `
-	) WHERE wanted) AS history USING (source, offset, n, recipient)`
+		GROUP BY recipient
+	) ARRAY JOIN arrayFilter(x -> NOT x.1.3, arrayZip(rows, arrayFill(at -> at IS NOT NULL, taken), arrayReverseFill(at -> at IS NOT NULL, taken))) AS x) AS history USING (recipient, at, precedence)`
 	}
 	sql += " ORDER BY at, " + rank("source") + ", offset, n"
 	known := make(map[store.Traits]*store.Traits)
