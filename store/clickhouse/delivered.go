@@ -10,14 +10,41 @@ import (
 	"bouncelog/store"
 )
 
+// offsetBits is the number of bits of an offset in a sort key: logs have at most 16 TB each, and
+// there are at most a million.
+const offsetBits = 44
+
 // pieces returns the runs of attempts for store.Cover. They depend only on the lines of a log, so
-// they are the same as in every other engine.
+// they are the same as in every other engine. The rows are sorted by one number. A window function
+// sorts by log and offset: for 10.2 million attempts it took 4.6 s of CPU and 760 MB, not 2.1 s and
+// 165 MB. The list is read once.
 func (r *reader) pieces(ctx context.Context) ([]*store.Piece, error) {
+	r.mu.Lock()
+	cover := r.cover
+	r.mu.Unlock()
+	if cover == nil {
+		var err error
+		if cover, err = r.readPieces(ctx); err != nil {
+			return nil, err
+		}
+		r.mu.Lock()
+		r.cover = cover
+		r.mu.Unlock()
+	}
+	all := make([]*store.Piece, len(cover))
+	for i, p := range cover { // Cover writes to them
+		all[i] = &p
+	}
+	return all, nil
+}
+
+func (r *reader) readPieces(ctx context.Context) (all []store.Piece, err error) {
 	last := make(map[string]*store.Piece)
-	var all []*store.Piece
-	sql := fmt.Sprintf("SELECT toString(source), min(at), max(at), count() FROM (SELECT source, at, %s AS rank, intDiv(row_number() OVER (PARTITION BY source ORDER BY offset, precedence DESC) - 1, %d) AS piece",
-		rank("source"), store.PieceRows) + r.from(where{isAttempt, "n = 0"}) + ") GROUP BY rank, source, piece ORDER BY rank, piece"
-	err := r.d.ask(ctx, "deliveries", sql, func(scan func(to ...any) error) error {
+	rows := r.from(where{isAttempt, "n = 0"})
+	first := "(SELECT (groupArray(rank), groupArray(until - rows)) FROM (SELECT " + rank("source") + " AS rank, count() AS rows, sum(rows) OVER (ORDER BY rank) AS until" + rows + " GROUP BY rank))" // the number of each log's first row
+	sql := fmt.Sprintf("SELECT any(toString(source)), min(at), max(at), count() FROM (SELECT source, at, key, rowNumberInAllBlocks() AS number FROM (SELECT source, at, toUInt64(bitShiftLeft(%s, %d)) + offset AS key%s ORDER BY key)) GROUP BY bitShiftRight(key, %[2]d) AS rank, intDiv(number - transform(rank, %[4]s.1, %[4]s.2, 0), %[5]d) AS piece ORDER BY rank, piece",
+		rank("source"), offsetBits, rows, first, store.PieceRows)
+	err = r.d.ask(ctx, "deliveries", sql, func(scan func(to ...any) error) error {
 		var source string
 		var rows uint64
 		var p store.Piece
@@ -26,7 +53,7 @@ func (r *reader) pieces(ctx context.Context) ([]*store.Piece, error) {
 		}
 		if rows == store.PieceRows {
 			last[source] = &p
-			all = append(all, &p)
+			all = append(all, p)
 		}
 		return nil
 	})
@@ -35,7 +62,7 @@ func (r *reader) pieces(ctx context.Context) ([]*store.Piece, error) {
 	}
 	sources, err := r.sources(ctx)
 	for _, s := range sources {
-		all = append(all, store.NewPiece(&s, last[s.ID]))
+		all = append(all, *store.NewPiece(&s, last[s.ID]))
 	}
 	return all, err
 }

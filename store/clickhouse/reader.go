@@ -19,8 +19,9 @@ type reader struct {
 	d     *DB
 	times deliveryTimes
 
-	mu  sync.Mutex
-	all []*position // nil: not read yet
+	mu    sync.Mutex
+	all   []*position   // nil: not read yet
+	cover []store.Piece // see pieces; nil: not read yet
 }
 
 // Read returns a Reader of the last commit.
