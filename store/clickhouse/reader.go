@@ -20,8 +20,9 @@ type reader struct {
 	times deliveryTimes
 
 	mu    sync.Mutex
-	all   []*position   // nil: not read yet
-	cover []store.Piece // see pieces; nil: not read yet
+	all   []*position           // nil: not read yet
+	cover []store.Piece         // see pieces; nil: not read yet
+	spans map[string]store.Span // the answers of Span, by condition: a report asks for the span of everything several times
 }
 
 // Read returns a Reader of the last commit.
@@ -33,7 +34,7 @@ func (d *DB) Read(ctx context.Context) (store.Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &reader{moment: m, d: d}, nil
+	return &reader{moment: m, d: d, spans: make(map[string]store.Span)}, nil
 }
 
 // Close does nothing: a Reader holds no connection between two queries.
@@ -174,7 +175,14 @@ func (r *reader) Coverage(ctx context.Context) (*store.Coverage, error) {
 
 // Span returns the times of the first and the last attempt that match f.
 func (r *reader) Span(ctx context.Context, f store.Filter) (s store.Span, err error) {
-	err = r.d.ask(ctx, "span", "SELECT count(), min(at), max(at)"+r.from(append(conditions(&f), isAttempt)), func(scan func(to ...any) error) error {
+	from := r.from(append(conditions(&f), isAttempt))
+	r.mu.Lock()
+	s, known := r.spans[from]
+	r.mu.Unlock()
+	if known {
+		return s, nil
+	}
+	err = r.d.ask(ctx, "span", "SELECT count(), min(at), max(at)"+from, func(scan func(to ...any) error) error {
 		var n uint64
 		var first, last int64
 		err := scan(&n, &first, &last)
@@ -183,8 +191,19 @@ func (r *reader) Span(ctx context.Context, f store.Filter) (s store.Span, err er
 		}
 		return err
 	})
+	if err == nil {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if len(r.spans) >= spansKept {
+			clear(r.spans)
+		}
+		r.spans[from] = s
+	}
 	return s, err
 }
+
+// spansKept is the number of answers of Span that a reader keeps.
+const spansKept = 100
 
 // Replies counts the failed attempts that match f by reply.
 func (r *reader) Replies(ctx context.Context, f store.Filter) (list []store.Reply, err error) {
@@ -218,56 +237,53 @@ func (r *reader) Attempts(ctx context.Context, f store.Filter, p store.Page) ite
 	if p.After != (store.Ref{}) {
 		w.add(fmt.Sprintf("(at, %s, offset, n) %s (toInt64(%d), %s, toInt64(%d), toInt64(%d))", rank("source"), than, p.After.Time, rank(quote(p.After.Source)), p.After.Offset, p.After.N))
 	}
-	if p.Limit == 0 || p.Limit > pageAtOnce || len(f.RecipientDomains())+len(f.Recipients) > 0 {
+	if p.Limit == 0 || len(f.RecipientDomains())+len(f.Recipients) > 0 {
 		return r.page(ctx, w, order, p.Limit)
 	}
 	return func(yield func(*store.Attempt, error) bool) {
-		keys, err := r.keys(ctx, w, " ORDER BY "+order+fmt.Sprintf(" LIMIT %d", 2*p.Limit)) // each row may have been written twice
-		if err != nil {
-			yield(nil, r.d.wrap("attempts", err))
-			return
-		}
-		if len(keys) == 0 {
-			return
-		}
-		of := append(slices.Clone(w), "("+pageKey+") IN ("+strings.Join(keys, ",")+")")
-		var list []*store.Attempt
-		for a, err := range r.page(ctx, of, order, p.Limit) {
+		within, err := r.within(ctx, w, p)
+		if err != nil || within == "" {
 			if err != nil {
-				yield(nil, err)
-				return
-			}
-			list = append(list, a)
-		}
-		if len(list) < p.Limit && len(keys) == 2*p.Limit { // some rows were written more than twice
-			for a, err := range r.page(ctx, w, order, p.Limit) {
-				if !yield(a, err) {
-					return
-				}
+				yield(nil, r.d.wrap("attempts", err))
 			}
 			return
 		}
-		for _, a := range list {
-			if !yield(a, nil) {
+		for a, err := range r.page(ctx, append(w, within), order, p.Limit) {
+			if !yield(a, err) {
 				return
 			}
 		}
 	}
 }
 
-// pageAtOnce is the largest page whose rows are found by their keys first, unless the filter names
-// a domain or recipient. Finding the keys reads a few columns of a day without merging; then all
-// columns of a few rows are read. The last four deliveries before a moment cost 64 ms of CPU
-// instead of 102 ms in a day of 200,000.
-const pageAtOnce = 100
+// within returns a condition on the time that the rows of a page satisfy, unless w selects none. All columns are then
+// read of the days with such rows only: the newest 1,000 of 10.2 million attempts cost 0.5 s of CPU instead of 1.6 s.
+// A filter that names a domain or recipient reads few rows without it.
+func (r *reader) within(ctx context.Context, w where, p store.Page) (condition string, err error) {
+	last, order, than := "max", "at", "<="
+	if p.Newest {
+		last, order, than = "min", "at DESC", ">="
+	}
+	sql := fmt.Sprintf("SELECT count(), %s(at) FROM (SELECT at%s ORDER BY %s LIMIT %d)", last, r.from(w), order, p.Limit)
+	err = r.d.scan(ctx, sql, func(scan func(to ...any) error) error {
+		var n uint64
+		var at int64
+		err := scan(&n, &at)
+		if n > 0 {
+			condition = fmt.Sprintf("at %s %d", than, at)
+		}
+		return err
+	})
+	return condition, err
+}
 
 // pageKey are the columns by which the rows of a page are found. They begin with the primary key.
 const pageKey = "recipient_domain, lower(recipient), at, source, offset, n"
 
 // keys returns the keys of the rows that w selects, as literals. They include keys of outdated
 // copies of a row.
-func (r *reader) keys(ctx context.Context, w where, order string) ([]string, error) {
-	return r.d.texts(ctx, "SELECT toString(("+pageKey+")) FROM (SELECT *, "+rank("source")+" AS rank FROM attempt WHERE "+append(where{r.visible()}, w...).String()+order+")")
+func (r *reader) keys(ctx context.Context, w where) ([]string, error) {
+	return r.d.texts(ctx, "SELECT toString(("+pageKey+")) FROM attempt WHERE "+append(where{r.visible()}, w...).String())
 }
 
 // page yields the attempts that w selects, in an order; limit 0: all.
@@ -300,7 +316,7 @@ func (r *reader) Lookup(ctx context.Context, refs ...store.Ref) ([]*store.Attemp
 	}
 	slices.Sort(sources)
 	w := where{isAttempt, "at IN (" + numbers(times) + ")", "offset IN (" + numbers(offsets) + ")", "source IN (" + quotes(slices.Compact(sources)) + ")"}
-	keys, err := r.keys(ctx, w, "")
+	keys, err := r.keys(ctx, w)
 	if err != nil || len(keys) == 0 {
 		return list, r.d.wrap("look up", err)
 	}
