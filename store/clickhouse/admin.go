@@ -53,12 +53,12 @@ func (d *DB) Prune(ctx context.Context, before time.Time) (int64, error) {
 	table := "attempt" + d.layout.Suffix()
 	day := unix(at).Format("20060102")
 	err = d.nodes(ctx, func(conn driver.Conn) error {
-		days, err := texts(ctx, conn, "SELECT DISTINCT partition FROM system.parts WHERE active AND database = currentDatabase() AND table = "+quote(table)+" AND toUInt32OrZero(partition) < "+day)
+		days, err := texts(ctx, conn, "SELECT DISTINCT partition_id FROM system.parts WHERE active AND database = currentDatabase() AND table = "+quote(table)+" AND toUInt32OrZero(substring(partition_id, 1, 8)) < "+day)
 		if err != nil {
 			return err
 		}
 		for _, x := range days {
-			if err := conn.Exec(ctx, "ALTER TABLE "+table+" DROP PARTITION "+x); err != nil {
+			if err := conn.Exec(ctx, "ALTER TABLE "+table+" DROP PARTITION ID "+quote(x)); err != nil {
 				return err
 			}
 		}

@@ -81,6 +81,8 @@ func (r *reader) from(w where) string {
 const (
 	isAttempt = "outcome != 'ended'"
 	isFailed  = "outcome IN ('soft', 'hard')"
+	// isUndelivered is a list, since a server leaves out no partition for an inequality.
+	isUndelivered = "outcome IN ('', 'soft', 'hard', 'ended', 'handoff', 'probe')"
 )
 
 // ask calls do for the rows of a result, and adds the operation to an error.

@@ -146,6 +146,9 @@ func conditions(f *store.Filter) where {
 	}
 	if len(f.Reasons) > 0 {
 		w.add("reason IN (" + quotes(words(f.Reasons)) + ")")
+		if !slices.Contains(f.Reasons, bounce.NoReason) { // what was delivered has no reason, and is not read
+			w.add(isUndelivered)
+		}
 	}
 	if len(f.Recipients) > 0 {
 		list, domains, whole := make([]string, len(f.Recipients)), make(map[string]bool), true
