@@ -184,11 +184,11 @@ func (in *incident) problem(o Thresholds, seen *counter) Problem {
 	p.Summary = in.summary(&p, w, what)
 	p.Short, p.Title = in.titles(all, what)
 	if in.spam {
-		from := ""
+		mail := "forwarded mail"
 		if len(in.originals) == 1 {
-			from = " from " + in.originals[0]
+			mail = "mail forwarded from " + in.originals[0]
 		}
-		p.Title = "mail forwarded" + from + " is " + p.Effect + " as spam at " + strings.Join(provider.Names(p.Providers), ", ")
+		p.Title = mail + " is " + p.Effect + " as spam at " + strings.Join(provider.Names(p.Providers), ", ")
 		p.Short, p.homemade = p.Title, true
 		p.SenderDomains = []string{} // the senders are strangers
 	}

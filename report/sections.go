@@ -99,7 +99,8 @@ func (r *Report) PeriodWords() string {
 
 // Header returns the subject of the report, and the age of its logs.
 func (r *Report) Header() []Fact {
-	span := "no attempts"
+	const noAttempts = "no attempts"
+	span := noAttempts
 	if r.Period.First != nil && r.Period.Last != nil {
 		span = r.Interval(*r.Period.First, *r.Period.Last)
 		if r.Period.Since != nil || r.Period.Until != nil {
@@ -115,7 +116,15 @@ func (r *Report) Header() []Fact {
 	case r.Timeless:
 		span = "attempts without a time"
 	}
-	facts := []Fact{{Label: "Period", Value: strings.TrimSuffix(r.PeriodWords()+", "+span, ", ") + " " + r.Zone()}}
+	words := strings.TrimSuffix(r.PeriodWords()+", "+span, ", ") + " " + r.Zone()
+	switch {
+	case span != noAttempts:
+	case r.Period.Since == nil && r.Period.Until == nil:
+		words = r.PeriodWords() + ", " + noAttempts
+	default:
+		words = r.PeriodWords() + " " + r.Zone() + ", " + noAttempts
+	}
+	facts := []Fact{{Label: "Period", Value: words}}
 	if r.Filter != nil {
 		facts = append(facts, Fact{Label: "Only", Value: table.Cut(r.Filter.String(), longest)})
 	}

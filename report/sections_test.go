@@ -2,6 +2,7 @@ package report
 
 import (
 	"testing"
+	"time"
 
 	"bouncelog/bounce"
 	"bouncelog/problem"
@@ -47,6 +48,23 @@ func TestProviderNames(t *testing.T) {
 		}
 		if got := s.Data.Rows[0][0]; got != "outlook.com" {
 			t.Errorf("data: %v", got)
+		}
+	}
+}
+
+// TestPeriodWithoutMail holds that the header names the zone of a period, and not of its attempts if there
+// are none.
+func TestPeriodWithoutMail(t *testing.T) {
+	day, next := time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC), time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)
+	for _, test := range []struct {
+		period ReportPeriod
+		want   string
+	}{
+		{ReportPeriod{}, "all data, no attempts"},
+		{ReportPeriod{Since: &day, Until: &next}, "2026-11-22 UTC, no attempts"},
+	} {
+		if got := (&Report{Location: time.UTC, Period: test.period}).Header()[0].Value; got != test.want {
+			t.Errorf("%q, want %q", got, test.want)
 		}
 	}
 }
