@@ -195,8 +195,13 @@ func changes(now, then talliedPeriod, traffic float64) []Change {
 // mainReason returns the most frequent reason of the failures; NoReason if there are none. The end
 // of the queue lifetime counts only if there is no other reason: the temporary failures before it
 // are among the failures. Among equals it prefers a reason about us, then one that no retry mends,
-// then the alphabet.
+// then the alphabet. Failures without a reason (see Stated) count as unknown.
 func mainReason(reasons map[bounce.Reason]int64) (reason bounce.Reason) {
+	if n := reasons[bounce.NoReason]; n > 0 {
+		reasons = maps.Clone(reasons)
+		delete(reasons, bounce.NoReason)
+		reasons[bounce.Unknown] += n
+	}
 	better := func(r bounce.Reason, n int64) bool {
 		switch {
 		case reason == bounce.NoReason:

@@ -66,8 +66,9 @@ func (u *usual) provider(r *store.Cell) string {
 	return p
 }
 
-// Stated returns the routes that f selects with the failures whose reason is a guess counted as
-// unknown: words that no rule knows name no cause, and a provider is judged by its routes.
+// Stated returns the routes that f selects without the guesses among their reasons: words that no
+// rule knows name no cause, and a provider is judged by its routes. A guess that the provider
+// refused the sender counts as unknown, another as no reason.
 func Stated(ctx context.Context, s store.Reader, f store.Filter, routes []store.Cell) ([]store.Cell, error) {
 	f.Guesses, f.NoHistory = true, true
 	guesses := map[[store.MaxDimensions]string]map[bounce.Reason]int64{}
@@ -94,7 +95,11 @@ func Stated(ctx context.Context, s store.Reader, f store.Filter, routes []store.
 		for reason, n := range of {
 			n = min(n, reasons[reason])
 			reasons[reason] -= n
-			reasons[bounce.Unknown] += n
+			if reason.RefusesSender() {
+				reasons[bounce.Unknown] += n
+			} else {
+				reasons[bounce.NoReason] += n
+			}
 		}
 		maps.DeleteFunc(reasons, func(_ bounce.Reason, n int64) bool { return n == 0 })
 		routes[i].Reasons = reasons

@@ -59,10 +59,11 @@ type match struct {
 
 // lacking has the conditions for a missing value that no filter of a store selects, by its word.
 var lacking = map[string]func(*store.Attempt) bool{
-	"domain": func(a *store.Attempt) bool { return a.RecipientDomain == "" },
-	"relay":  func(a *store.Attempt) bool { return a.RelayHost == "" },
-	"sender": func(a *store.Attempt) bool { return a.SenderDomain == "" },
-	"host":   func(a *store.Attempt) bool { return a.Host == "" },
+	"domain":   func(a *store.Attempt) bool { return a.RecipientDomain == "" },
+	"relay":    func(a *store.Attempt) bool { return a.RelayHost == "" },
+	"sender":   func(a *store.Attempt) bool { return a.SenderDomain == "" },
+	"host":     func(a *store.Attempt) bool { return a.Host == "" },
+	"provider": func(a *store.Attempt) bool { return a.RecipientDomain == "" && a.RelayHost == "" },
 }
 
 // likeTemplate returns a pattern for SQL's LIKE that matches the responses of a template.
@@ -183,7 +184,7 @@ func (v *screen) attempts(ctx context.Context, r store.Reader, req *http.Request
 			conditions = append(conditions, x.column+" = "+sqlText(word))
 		}
 	}
-	if column := map[string]string{"domain": "recipient_domain", "relay": "relay_host", "sender": "sender_domain", "host": "host"}[q.Get("none")]; column != "" {
+	for _, column := range map[string][]string{"domain": {"recipient_domain"}, "relay": {"relay_host"}, "sender": {"sender_domain"}, "host": {"host"}, "provider": {"recipient_domain", "relay_host"}}[q.Get("none")] {
 		conditions = append(conditions, "coalesce("+column+", '') = ''")
 	}
 	if q.Get("end") == recovered {

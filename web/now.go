@@ -228,7 +228,11 @@ func (v *screen) providerList(rep *report.Report, top int) *list {
 		return x
 	}
 	for i := range t.Rows {
-		l.Rows = append(l.Rows, line(&t.Rows[i], t.Rows[i].Provider, []string{"provider", t.Rows[i].Provider}))
+		pairs := []string{"provider", t.Rows[i].Provider}
+		if t.Rows[i].Provider == "" { // local names
+			pairs = []string{"none", "provider"}
+		}
+		l.Rows = append(l.Rows, line(&t.Rows[i], t.Rows[i].Provider, pairs))
 	}
 	if t.Small != nil {
 		x := line(t.Small, table.Count(int64(t.Small.Providers), "provider")+" with few messages", nil)
