@@ -46,7 +46,9 @@ type Unreached struct {
 	Died   bool
 	Failed int
 	Usual  int
-	Queue  *Queue // of a provider that died; nil: not known
+	// UsualMessages is the largest number of messages in these hours on one of the earlier days.
+	UsualMessages int
+	Queue         *Queue // of a provider that died; nil: not known
 }
 
 // A Queue is the mail that a provider did not take since its failures began, once for each
@@ -71,8 +73,28 @@ const (
 // usually takes mail are whole ones.
 const DeadLeast = deadHours * time.Hour
 
-// Dead reports whether a provider died, and not just now.
+// When a provider that died has stalled: many messages failed, none was taken, and it usually takes
+// mail in several hours of such a time. Greylisting takes less than an hour. Higher: later.
+const (
+	stallLeast = 20 // messages
+	stallHours = 2  // that usually have a delivery
+	stallTimes = 2  // times as many messages as usual may be a burst that the receiver slows down
+)
+
+// StallLeast is the minimum time without a delivery of a provider that has stalled.
+const StallLeast = stallHours * time.Hour
+
+// Stalled reports whether a provider takes nothing of the usual mail for some hours.
+func (u *Unreached) Stalled() bool {
+	return u.Died && u.Failed >= stallLeast && u.Usual >= stallHours && u.Failed <= stallTimes*u.UsualMessages
+}
+
+// Dead reports whether a provider died, and not just now. A rate limit is no such evidence, unless
+// it stops the usual mail.
 func (u *Unreached) Dead() bool {
+	if u.Stalled() || u.Reason == bounce.RateLimited {
+		return u.Stalled()
+	}
 	began := u.Since
 	if !u.FirstHeard.IsZero() {
 		began = u.FirstHeard
@@ -86,9 +108,17 @@ func (u *Unreached) Problem() Problem {
 	if judge.OwnDetail(u.Detail) { // the provider was not contacted
 		short = "mail to " + u.Name + " does not leave this side"
 	}
+	defers := u.Dead() && (u.Reason == bounce.RateLimited || u.Reason == bounce.SystemError)
+	if defers {
+		short = u.Name + " defers all our mail"
+	}
+	cause, why := u.Cause, u.Why
+	if u.Reason == bounce.RateLimited {
+		cause, why = "it says that it is busy", "Its replies speak of too much mail, but this is no more than usual, and none is taken."
+	}
 	p := Problem{
-		Level: Likely, Reason: u.Reason, Detail: u.Detail, Cause: causeProvider, Effect: EffectNotDelivered, Why: u.Why,
-		Summary:       fmt.Sprintf("%d of %d messages to %s are not delivered: %s", u.Lost, u.Tried, u.Name, u.Cause),
+		Level: Likely, Reason: u.Reason, Detail: u.Detail, Cause: causeProvider, Effect: EffectNotDelivered, Why: why,
+		Summary:       fmt.Sprintf("%d of %d messages to %s are not delivered: %s", u.Lost, u.Tried, u.Name, cause),
 		SenderDomains: []string{}, Domains: []string{}, Providers: []string{u.Provider}, Addresses: []string{},
 		FirstHeard: u.FirstHeard, Since: u.Since, Until: u.Until, Ongoing: u.Ongoing, Ended: u.Ended, EndedAt: u.EndedAt,
 		Onset:    &Tried{Refused: u.Lost, Tried: u.Tried, Since: u.Since, Until: u.Until},
@@ -96,20 +126,24 @@ func (u *Unreached) Problem() Problem {
 		ValidRecipients: []string{}, ValidBefore: []string{}, Hours: []Hour{}, Evidence: []Evidence{},
 		FirstCheck: u.Check, Scan: u.Command,
 		keys:  []key{{what: unreached, provider: u.Provider}},
-		Short: short, Title: short + ": " + u.Cause,
+		Short: short, Title: short + ": " + cause,
 	}
 	if u.Late {
 		p.Effect = EffectDelayed
-		p.Summary = fmt.Sprintf("%d of %d messages to %s were delayed: %s", u.Lost, u.Tried, u.Name, u.Cause)
+		p.Summary = fmt.Sprintf("%d of %d messages to %s were delayed: %s", u.Lost, u.Tried, u.Name, cause)
 	}
 	p.ID = p.id()
 	p.Background = !u.Dead() && (p.few() || p.Theirs() && perDay(u.Lost, u.Until.Sub(u.Since)) <= noisePerDay && u.Share < noiseShare)
-	if u.Dead() && p.Theirs() {
+	if defers {
+		p.FirstCheck = "Whether others see the same (the provider's status page, lists of postmasters). The mail server tries again by itself; if it stays so, tell the recipients another way, for what waits is returned when its time in the queue is over."
+	} else if u.Dead() && p.Theirs() {
 		name := u.Provider
 		if !plain(name) {
 			name = "DOMAIN"
 		}
 		p.FirstCheck = "Whether its mail exchanger has moved or is gone: dig " + name + " MX, and a connection to port 25 there. If it stays so, tell the recipients another way: what waits is returned when its time in the queue is over."
+	}
+	if u.Dead() && p.Theirs() {
 		p.Why = strings.TrimSpace(p.Why + " It took mail before, and none since these failures began.")
 	}
 	return p

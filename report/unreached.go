@@ -22,9 +22,10 @@ const usualLeast = 3
 // unreachedAtMost is the maximum number of providers to which mail is not delivered.
 const unreachedAtMost = 20
 
-// theirs are the reasons of failures on the receiving side, if it was contacted.
+// theirs are the reasons of failures on the receiving side, if it was contacted. A rate limit is the
+// receiver's trouble only if it stopped all mail: see problem.Unreached.Stalled.
 var theirs = bounce.Reasons(func(r bounce.Reason) bool {
-	return r != bounce.Expired && judge.ReasonText(r).Scope == bounce.ScopeRemote
+	return r == bounce.RateLimited || r != bounce.Expired && judge.ReasonText(r).Scope == bounce.ScopeRemote
 })
 
 // addUnreached adds to the problems the providers to which most mail is not delivered for a reason
@@ -72,9 +73,9 @@ func (r *Report) addUnreached(ctx context.Context, s store.Reader, o Options, ro
 			x := &unreachedRow{ProviderRow: &rows[0], name: rows[0].Provider, reasons: map[bounce.Reason]int64{}}
 			rows = rows[1:]
 			switch {
-			case judge.ReasonText(x.Reason).Scope != bounce.ScopeRemote:
+			case !slices.Contains(theirs, x.Reason):
 				continue
-			case x.Mark != MarkFails && (x.Mark != MarkTakes || x.lost() < markLeast):
+			case x.Reason == bounce.RateLimited || x.Mark != MarkFails && (x.Mark != MarkTakes || x.lost() < markLeast):
 				if x.little = true; max(x.lost(), x.Failed, x.Soft) == 0 { // older messages may be tried
 					continue
 				}
@@ -184,7 +185,7 @@ func (r *Report) returned(ctx context.Context, s store.Reader, o Options, x *unr
 			began = t
 		}
 	}
-	if longest < problem.DeadLeast {
+	if longest < problem.StallLeast {
 		return nil
 	}
 	f := x.filter(o)
@@ -202,6 +203,28 @@ func (r *Report) returned(ctx context.Context, s store.Reader, o Options, x *unr
 		return err
 	}
 	x.little, x.back = true, first.First.UTC()
+	f = x.filter(o)
+	f.Since, f.Until, f.Outcomes, f.Reasons = x.First, x.back, nil, nil
+	all, err := store.CountAll(ctx, s, f)
+	if err != nil {
+		return err
+	}
+	p := *x.ProviderRow
+	p.Soft, p.Hard = all.Soft, all.Hard
+	f = x.filter(o)
+	f.Until = x.back
+	if q, err := r.queueOf(ctx, s, f, x.First); err != nil {
+		return err
+	} else if q != nil {
+		p.Failed = int64(q.Waiting + q.GivenUp)
+	}
+	x.ProviderRow = &p
+	x.reasons = map[bounce.Reason]int64{}
+	for reason, n := range all.Reasons {
+		if slices.Contains(theirs, reason) || reason == bounce.Expired {
+			x.reasons[reason] = n
+		}
+	}
 	for i := range x.hours[until:] {
 		if t, err := time.Parse(hourLayout, x.hours[until+i].Keys[0]); err == nil && t.Before(r.End()) {
 			x.taken += x.hours[until+i].Delivered
@@ -477,7 +500,7 @@ func (r *Report) unreached(ctx context.Context, s store.Reader, o Options, row *
 		Provider: row.name, Name: provider.Name(row.name), Reason: row.Reason, Detail: row.detail, Cause: t.Title, Why: t.Meaning, Command: o.command("report", option, name),
 		FirstHeard: began, Since: row.First.UTC(), Until: row.Last.UTC(), Ongoing: c.taken == 0,
 		Attempts: row.Soft + row.Hard, Reasons: row.reasons, Lost: int(lost), Returned: int(returned), Waiting: int(row.pending), Tried: int(lost + c.between),
-		Share: float64(part(lost, r.handled)), Died: c.took && c.since == 0, Failed: int(c.messages), Usual: c.usual,
+		Share: float64(part(lost, r.handled)), Died: c.took && c.since == 0, Failed: int(c.messages), Usual: c.usual, UsualMessages: int(c.sends),
 	}
 	u.Late = !row.back.IsZero() && row.lost() == 0
 	if len(t.Do) > 0 {
@@ -587,6 +610,7 @@ type course struct {
 	since    int64     // messages taken from the hour in which the failures began to the last failure
 	messages int64     // messages first tried since the failures began
 	usual    int       // see usualHours
+	sends    int64     // see usualHours
 	began    time.Time // the hour of the first failure
 	between  int64     // messages taken from the first failure to the last
 	failures int64     // in the period
@@ -612,8 +636,8 @@ func (r *Report) unreachedCourse(ctx context.Context, s store.Reader, o Options,
 		span, err := s.Span(ctx, f)
 		return span.First.UTC(), err
 	}
-	later := false         // after the period
-	var taking []time.Time // the hours in which mail was taken
+	later := false // after the period
+	var taking []taken
 	for i := range cells {
 		t, err := time.Parse(hourLayout, cells[i].Keys[0])
 		if err != nil || known(t).IsZero() {
@@ -625,7 +649,7 @@ func (r *Report) unreachedCourse(ctx context.Context, s store.Reader, o Options,
 			}
 		}
 		if cells[i].Delivered > 0 {
-			taking = append(taking, t)
+			taking = append(taking, taken{t, cells[i].Messages})
 		}
 		failures := failuresOf(&cells[i])
 		switch {
@@ -670,7 +694,7 @@ func (r *Report) unreachedCourse(ctx context.Context, s store.Reader, o Options,
 			break
 		}
 	}
-	c.usual = r.usualHours(taking, c.began, lastIn)
+	c.usual, c.sends = r.usualHours(taking, c.began, lastIn)
 	switch {
 	case !row.back.IsZero():
 		c.taken, c.ended = row.taken, row.back
@@ -693,40 +717,48 @@ func (r *Report) unreachedCourse(ctx context.Context, s store.Reader, o Options,
 	return c, err
 }
 
+// A taken is an hour in which mail was taken, and the number of messages that were first tried in it.
+type taken struct {
+	at       time.Time
+	messages int64
+}
+
 // usualHours returns the number of hours of a silence in which a provider usually takes mail: the
 // smallest number on an earlier day, from the same hour to the same hour. The hours are those after
 // the first and until the last of the silence. Weekdays are compared with weekdays, days of the
-// weekend with such days; a silence over midnight has two days. taking are the hours in which mail
-// was taken, in order. It returns 0 if fewer than usualLeast such days are known, or if the silence
-// has a day or more.
-func (r *Report) usualHours(taking []time.Time, first, last time.Time) int {
+// weekend with such days; a silence over midnight has two days. taking are in order. sends is the
+// largest number of messages in these hours of such a day. It returns 0 if fewer than usualLeast such
+// days are known, or if the silence has a day or more.
+func (r *Report) usualHours(taking []taken, first, last time.Time) (least int, sends int64) {
 	if len(taking) == 0 || last.Sub(first) >= 24*time.Hour {
-		return 0
+		return 0, 0
 	}
 	first, last = first.In(r.Location), last.In(r.Location)
-	least, days := 0, 0
+	days := 0
 	for ago := 1; ; ago++ {
 		from, to := first.AddDate(0, 0, -ago), last.AddDate(0, 0, -ago)
-		if from.Before(taking[0]) { // not known whether mail was sent
+		if from.Before(taking[0].at) { // not known whether mail was sent
 			break
 		}
 		if weekend(from) != weekend(first) || weekend(to) != weekend(last) {
 			continue
 		}
-		hours := 0
+		hours, messages := 0, int64(0)
 		for _, t := range taking {
-			if t.After(from) && !t.After(to) {
+			if t.at.After(from) && !t.at.After(to) {
 				hours++
+				messages += t.messages
 			}
 		}
 		if days++; days == 1 || hours < least {
 			least = hours
 		}
+		sends = max(sends, messages)
 	}
 	if days < usualLeast {
-		return 0
+		return 0, 0
 	}
-	return least
+	return least, sends
 }
 
 // weekend reports whether t is on a Saturday or Sunday.

@@ -22,6 +22,7 @@ import (
 type deferral struct {
 	domain string
 	listed bool            // refused for a listing, else not reached
+	busy   bool            // deferred by a server that is busy
 	guess  bounce.Reason   // the reason is a guess from the words of a refusal
 	tries  []time.Duration // since the start of the log
 	at     string          // the relay's domain; "": domain
@@ -93,6 +94,10 @@ func queueDays(t *testing.T, until time.Duration, mails ...[]deferral) (days fun
 				if d.guess != bounce.NoReason {
 					a.Local, a.Code, a.RelayHost, a.Response = false, 451, "mx."+d.domain, "451 4.7.1 odd words"
 					a.Verdict = bounce.Verdict{Reason: d.guess, Scope: judge.ReasonText(d.guess).Scope, Rule: "guess", Confidence: bounce.Guess}
+				}
+				if d.busy {
+					a.Local, a.Code, a.RelayHost, a.Response = false, 451, "mx."+d.domain, "451 4.7.500 Server busy. Please try again later"
+					a.Verdict = bounce.Verdict{Reason: bounce.RateLimited, Scope: bounce.ScopeSender, Rule: "test", Confidence: bounce.NamedCause}
 				}
 				switch last := i == len(d.tries)-1; {
 				case last && d.end == "sent":
@@ -234,6 +239,50 @@ func TestDiedOutOfHours(t *testing.T) {
 			}
 			if told != c.told {
 				t.Errorf("told: %v, want %v", told, c.told)
+			}
+		})
+	}
+}
+
+// TestStalled holds that a provider that defers all of its usual mail for some hours is an incident
+// with an end, and that a burst that it slows down, an hour of deferrals and one that takes some mail
+// are none.
+func TestStalled(t *testing.T) {
+	others, usual := sent("fine.example", 8*400, 0, oneDay/400), func(to time.Duration) []deferral { return sent("big.example", int(to/hour)*10, 0, hour/10) }
+	busy := func(n int, at, gap, after time.Duration) []deferral {
+		list := deferrals("big.example", n, at, gap, hour/2, after, "sent")
+		for i := range list {
+			list[i].busy = true
+			list[i].tries[len(list[i].tries)-1] = at + after // all at its end
+			for j := range list[i].tries {
+				list[i].tries[j] = min(list[i].tries[j], at+after)
+			}
+		}
+		return list
+	}
+	at := 4*oneDay + 8*hour
+	for _, c := range []struct {
+		name  string
+		mails []deferral
+		read  time.Duration
+		want  string
+	}{
+		{"going on", slices.Concat(usual(at), busy(30, at, hour/10, 5*hour)), at + 3*hour, "defers all our mail: it says that it is busy, 30 of 30, ongoing true"},
+		{"over", slices.Concat(usual(at), busy(50, at, hour/10, 5*hour), sent("big.example", 100, at+5*hour+time.Minute, hour/10)), at + 12*hour, "defers all our mail: it says that it is busy, 50 of 50, ongoing false"},
+		{"an hour", slices.Concat(usual(at), busy(10, at, hour/10, hour)), at + hour, "nothing"},
+		{"some is taken", slices.Concat(usual(at+3*hour), busy(30, at, hour/10, 5*hour)), at + 3*hour, "nothing"},
+		{"a burst that is slowed down", slices.Concat(usual(at), busy(300, at, 36*time.Second, 5*hour)), at + 3*hour, "nothing"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := "nothing"
+			for _, in := range queueLog(t, c.read, others, c.mails)(4).Incidents() {
+				if !in.IsBackground() {
+					_, title, _ := strings.Cut(in.Title, " ")
+					got = fmt.Sprintf("%s, %d of %d, ongoing %v", title, in.Refused, in.Tried, in.Ongoing)
+				}
+			}
+			if got != c.want {
+				t.Errorf("%s, want %s", got, c.want)
 			}
 		})
 	}
