@@ -68,7 +68,9 @@ func (x *refusalSearch) incidents(ctx context.Context) (list []*incident, histor
 	if err != nil {
 		return nil, nil, err
 	}
-	named = x.related(named)
+	if named, err = x.separated(ctx, x.related(named)); err != nil {
+		return nil, nil, err
+	}
 	own, shared := x.weighed()
 	wanted := x.histories(named, own, shared)
 	histories, err = x.s.Delivered(ctx, wanted, deliveriesRead)
