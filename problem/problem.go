@@ -83,6 +83,9 @@ type Problem struct {
 	// Origins are the hosts and instances that sent the messages of Onset, if only some are refused.
 	Origins []Origin `json:"origins,omitempty"`
 
+	// Sender is the sender of most refused messages; nil: none is, or it is not known. See findMostly.
+	Sender *Mostly `json:"sender,omitempty"`
+
 	// Everybody is like Onset, for the messages of all senders to these providers.
 	Everybody *Tried `json:"-"`
 
@@ -121,6 +124,7 @@ type Problem struct {
 	selectors []string
 	hops      []string
 	homemade  bool
+	refusedAt *store.Destination // the relays and domains that refused; nil: of no receiver
 	failedTo  map[domainReason]int64 // failures of an outage
 }
 
@@ -311,7 +315,7 @@ func search(ctx context.Context, s store.Reader, f store.Filter, o Thresholds, w
 		return cmp.Or(cmp.Compare(rank[a.Level], rank[b.Level]), cmp.Compare(b.Valid(), a.Valid()),
 			cmp.Compare(b.Attempts, a.Attempts), a.Since.Compare(b.Since), strings.Compare(a.Summary, b.Summary))
 	})
-	return found, nil
+	return found, findMostly(ctx, s, f, found)
 }
 
 // strays is the number of messages stamped ahead of all others, by a wrong clock, that end no

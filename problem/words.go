@@ -11,6 +11,7 @@ import (
 	"bouncelog/bounce"
 	"bouncelog/internal/provider"
 	"bouncelog/internal/table"
+	"bouncelog/store"
 )
 
 // A wording holds the texts of a problem with one cause. In its summary {who} and {mail} stand for
@@ -161,6 +162,9 @@ func (in *incident) problem(o Thresholds, seen *counter) Problem {
 	}
 	p.Waiting = seen.count(in.refusals, harmedMessage) - p.Returned
 	p.delayed = in.delayed(seen)
+	var at store.Stream
+	from(&at, in.refusals)
+	p.refusedAt = &store.Destination{Relays: at.Relays, Domains: at.Domains}
 	if in.defers() {
 		p.Effect = EffectDeferred
 	}

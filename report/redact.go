@@ -15,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"bouncelog/internal/ascii"
+	"bouncelog/problem"
 	"bouncelog/store"
 )
 
@@ -58,6 +59,13 @@ func (d *redactor) address(a string) string {
 		d.locals = append(d.locals, local)
 	}
 	return d.hash(local+domain) + domain
+}
+
+// sender redacts the sender of most messages of a problem.
+func (d *redactor) sender(m *problem.Mostly) {
+	if m != nil {
+		m.Address, m.Login = d.address(m.Address), d.address(m.Login)
+	}
 }
 
 // text redacts in free text the addresses, the local parts known from other fields, and names at
@@ -200,11 +208,13 @@ func (d *redactor) report(r *Report) {
 		for _, list := range [...][]Incident{v.Act, v.Ended, v.Later} {
 			for i := range list {
 				list[i].ID = d.hash(list[i].ID)
+				d.sender(list[i].Sender)
 			}
 		}
 	}
 	for i := range r.Problems {
 		r.Problems[i].ID = d.hash(r.Problems[i].ID) // a guessed login could be proven by the id, and the id would lead to other reports
+		d.sender(r.Problems[i].Sender)
 		for j := range r.Problems[i].ValidRecipients {
 			r.Problems[i].ValidRecipients[j] = d.address(r.Problems[i].ValidRecipients[j])
 		}

@@ -121,3 +121,17 @@ func FuzzRedact(f *testing.F) {
 		}
 	})
 }
+
+// TestRedactSender holds that the sender of most messages of a problem is redacted, in both places.
+func TestRedactSender(t *testing.T) {
+	r := &Report{
+		Problems: []problem.Problem{{Sender: &problem.Mostly{Login: "secret"}}},
+		Verdict:  &Verdict{Act: []Incident{{Sender: &problem.Mostly{Login: "secret"}}}},
+	}
+	if err := r.Redact(); err != nil {
+		t.Fatal(err)
+	}
+	if a, b := r.Problems[0].Sender.Login, r.Verdict.Act[0].Sender.Login; a != b || !redacted().MatchString(a) {
+		t.Errorf("%q and %q", a, b)
+	}
+}

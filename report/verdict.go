@@ -132,6 +132,7 @@ type Incident struct {
 	ProviderNames []string         `json:"provider_names,omitempty"` // common names of Providers; nil if they are the same
 	Addresses     []string         `json:"addresses,omitempty"`
 	Origins       []problem.Origin `json:"origins,omitempty"` // see problem.Problem
+	Sender        *problem.Mostly  `json:"sender,omitempty"`  // see problem.Problem
 	Hours         []problem.Hour   `json:"-"`
 	Reply         string           `json:"reply,omitempty"`
 	Warning       string           `json:"warning,omitempty"` // the MTA's warning just before such a failure
@@ -379,6 +380,10 @@ func (r *Report) incident(p *problem.Problem) Incident {
 	if p.Unreached() { // its messages count once for each recipient, and expired ones came earlier
 		in.Share = part(int64(p.Messages), r.handled)
 	}
+	if p.Sender != nil {
+		sender := *p.Sender
+		in.Sender = &sender
+	}
 	in.noise = p.Background
 	if len(p.SenderDomains) > problem.SendersNamed && p.Reason != bounce.NoReason {
 		in.ListSenders = r.bySender(p.Reason)
@@ -441,6 +446,23 @@ func (in *Incident) OriginWords() string {
 		}
 	}
 	return strings.Join(list, "; ")
+}
+
+// SenderWords names the sender of most messages; "": none.
+func (in *Incident) SenderWords() string {
+	m := in.Sender
+	if m == nil {
+		return ""
+	}
+	count := fmt.Sprintf("%d of %d messages", m.Messages, m.Of)
+	if m.Messages == m.Of {
+		count = fmt.Sprintf("all %d messages", m.Of)
+	}
+	kind := "sender"
+	if m.Login != "" {
+		kind = "login"
+	}
+	return count + " of one " + kind + ", " + table.Cut(table.Clean(cmp.Or(m.Login, m.Address)), 64)
 }
 
 // Figures returns the numbers of refused and tried messages, in words.

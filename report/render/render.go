@@ -124,6 +124,7 @@ func facts(r *report.Report, in *report.Incident, detail bool) []report.Fact {
 	if n := len(in.SenderDomains); in.ListSenders != "" {
 		add("Senders", table.Count(int64(n), "sender domain"), "")
 	}
+	add("Sender", in.SenderWords(), "")
 	add("Sent from", in.OriginWords(), "")
 	add("Our addresses", strings.Join(in.Addresses, ", "), "")
 	add("Sample reply", table.Cut(in.Reply, longest), "")
@@ -178,10 +179,14 @@ func remains(in *report.Incident) []report.Fact {
 
 // over describes an ended incident in a sentence.
 func over(r *report.Report, in *report.Incident) string {
-	if told := r.Verdict.NamedEnded(); told != nil && told.ID == in.ID { // the headline has its title and figures
-		return fmt.Sprintf("Named above: since %s, %s.", r.Clock(in.Since), r.Course(in))
+	sender := ""
+	if in.Sender != nil {
+		sender = "; " + in.SenderWords()
 	}
-	return fmt.Sprintf("Ended %s: %s (since %s, %s).", r.Clock(in.End()), table.Cut(in.Title, longest), r.Clock(in.Since), in.Figures())
+	if told := r.Verdict.NamedEnded(); told != nil && told.ID == in.ID { // the headline has its title and figures
+		return fmt.Sprintf("Named above: since %s, %s%s.", r.Clock(in.Since), r.Course(in), sender)
+	}
+	return fmt.Sprintf("Ended %s: %s (since %s, %s%s).", r.Clock(in.End()), table.Cut(in.Title, longest), r.Clock(in.Since), in.Figures(), sender)
 }
 
 // factsTable returns the facts as a table, for formats with tables only.
