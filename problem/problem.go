@@ -124,7 +124,7 @@ type Problem struct {
 	selectors []string
 	hops      []string
 	homemade  bool
-	refusedAt *store.Destination // the relays and domains that refused; nil: of no receiver
+	refusedAt *store.Destination     // the relays and domains that refused; nil: of no receiver
 	failedTo  map[domainReason]int64 // failures of an outage
 }
 

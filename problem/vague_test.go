@@ -101,7 +101,8 @@ func TestVague(t *testing.T) {
 				return join(refuse(0, from, google, listed("zen.spamhaus.org")), refuse(0, from, yahoo, listed("dbl.spamhaus.org")), refuse(0, from, small, listed("bl.spamcop.net")))
 			}),
 			[]answer{
-				{"ip", "club.example office.example shop.example", "google.com"}, {"ip", "club.example office.example shop.example", "small.example"},
+				{"ip", "club.example office.example shop.example", "google.com"},
+				{"ip", "club.example office.example shop.example", "small.example"},
 				{"reputation", "club.example office.example shop.example", "yahoodns.net"},
 			},
 		},
