@@ -89,6 +89,22 @@ func TestAlarms(t *testing.T) {
 			[]answer{{"likely", "ip", "s0.example s1.example s2.example s3.example s4.example s5.example s6.example s7.example", "big-provider.example"}},
 		},
 		{
+			"a few unrelated refusals of some sender domains, while others' mail is taken",
+			func() (all []mail) {
+				for i := range 10 {
+					from := fmt.Sprintf("%c@s%d.example", 'a'+i, i)
+					all = join(all, regular(12, 7, from, users, relay))
+					if i < 3 {
+						all = join(all, with(refused(1, 1, 7*day+time.Duration(i)*12*time.Minute, from, users, relay, said("554 5.7.1 <user@big.example>: Recipient address rejected: Access denied")), func(m *mail) { m.to = fmt.Sprintf(users, i) }))
+					} else {
+						all = join(all, with(to(1, 7*day+time.Duration(i)*2*time.Minute, from, users, relay), func(m *mail) { m.id += from }))
+					}
+				}
+				return join(all, with(regular(12, 1, news, users, relay), func(m *mail) { m.at, m.id = m.at+7*day+time.Hour, "N"+m.id }))
+			}(),
+			[]answer{{"watch", "unknown", "s0.example s1.example s2.example", "big-provider.example"}},
+		},
+		{
 			"refused before a sender is named: the address",
 			join(week(news), week(office), refused(6, 6, 7*day, news, users, relay, mail{says: "554 mx1.big-provider.example", stage: bounce.StageConnect, outcome: bounce.Soft}), regular(12, 8, office, users, relay)),
 			[]answer{{"likely", "ip", "shop.example", "big-provider.example"}},

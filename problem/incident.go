@@ -279,6 +279,9 @@ func (x *refusalSearch) silentIncidents(ctx context.Context, own, shared []*stre
 					continue
 				}
 			}
+			if s.key.what == sharedStream && s.key.sender == "" && !isShared(between(s.refusals, f.since, f.until+1), &histories[s.history]) {
+				continue
+			}
 			if claimed := claim(s.refusals, f); len(claimed) > 0 {
 				in := x.incident(Likely, s, claimed)
 				in.histories = []int{s.history}
@@ -287,6 +290,36 @@ func (x *refusalSearch) silentIncidents(ctx context.Context, own, shared []*stre
 		}
 	}
 	return merge(list, x.o.Window, true), nil
+}
+
+const (
+	sharedSenders = 0.5 // of the sender domains that write to a provider in a stretch, at least, are refused if one fault refuses several; higher: fewer incidents
+	sharedAlike   = 10  // or messages with the same reply, at least: one of several sending addresses is refused; higher: fewer incidents
+)
+
+// isShared reports whether refusals of several sender domains at one provider, in the order of time, may
+// have one cause. Otherwise they are a few refusals of unrelated messages, by rules of recipients or for
+// what the messages say.
+func isShared(refusals []*refusal, h *store.History) bool {
+	refused := map[string]bool{}
+	alike := map[string]map[uint64]bool{} // messages by template
+	for _, r := range refusals {
+		refused[r.SenderDomain] = true
+		if alike[r.Template] == nil {
+			alike[r.Template] = map[uint64]bool{}
+		}
+		if alike[r.Template][r.message] = true; len(alike[r.Template]) >= sharedAlike {
+			return true
+		}
+	}
+	since, until := refusals[0].at, refusals[len(refusals)-1].at
+	senders := maps.Clone(refused)
+	for i := range h.Deliveries {
+		if at := momentOf(h.Deliveries[i].Time); at >= since && at <= until {
+			senders[h.Deliveries[i].SenderDomain] = true
+		}
+	}
+	return float64(len(refused)) >= sharedSenders*float64(len(senders))
 }
 
 // faultsOf finds the stretches in which a stream's refusals stand out from its deliveries.
