@@ -69,6 +69,9 @@ func TestContent(t *testing.T) {
 				if !p.Background {
 					got = append(got, answer{p.Level, p.Cause, p.Title, p.Messages})
 				}
+				if p.Cause == "content" && !p.Remains() {
+					t.Errorf("%s: its cause ends with the mail", p.Title)
+				}
 				if p.Cause == "content" && !strings.Contains(p.Evidence[0].Text, "unsolicited") {
 					t.Errorf("the evidence is %q", p.Evidence[0].Text)
 				}

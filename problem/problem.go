@@ -142,8 +142,8 @@ func (p *Problem) Homemade() bool { return p.homemade }
 func (p *Problem) Outage() bool { return p.homemade && len(p.Providers) == 0 }
 
 // Remains reports whether the cause remains when the mail ends: after a flood, the password is still
-// stolen.
-func (p *Problem) Remains() bool { return p.Cause == causeFlood }
+// stolen; the next issue of a newsletter will be called spam again.
+func (p *Problem) Remains() bool { return p.Cause == causeFlood || p.Cause == causeContent }
 
 // Hops are the failing hosts, addresses or sockets of an outage, as the replies name them, by
 // provider.
