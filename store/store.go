@@ -87,8 +87,9 @@ type Reader interface {
 	// Replies counts the failed attempts (soft and hard) that match f by reply; unordered.
 	Replies(ctx context.Context, f Filter) ([]Reply, error)
 
-	// Attempts yields the attempts that match f, sorted by time. The order within a second is
-	// always the same.
+	// Attempts yields the attempts that match f, sorted by time. Attempts of one second are sorted by
+	// source, in the order in which the sources were first seen, then by Offset and N. The order in
+	// which batches were stored changes nothing.
 	Attempts(ctx context.Context, f Filter, p Page) iter.Seq2[*Attempt, error]
 	// NewestAt returns the newest attempt that f selects at each of some relays, in a period of the
 	// relay's in place of Since and Until; nil: there is none. The answers are in the order of the

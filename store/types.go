@@ -257,8 +257,10 @@ type Refusal struct {
 	Recipient string
 	Message   uint64 // a hash: the same for all attempts of a message, in Delivered too
 
-	DeliveredBefore time.Time // last delivery to the recipient before the attempt; zero: none
-	DeliveredAfter  time.Time // first delivery to the recipient after the attempt; zero: none
+	// The last delivery to the recipient before the attempt, and the first one after it, in any log;
+	// zero: none. Times are whole seconds, and logs of several hosts do not tell an order within a
+	// second. A delivery in the second of the attempt is therefore both.
+	DeliveredBefore, DeliveredAfter time.Time
 }
 
 // Ref names the attempt.
@@ -329,7 +331,9 @@ type Recipient struct {
 	// LastDelivered is the last known delivery, before or after the failures, to the address in any
 	// case of letters; zero: none. If no failure came in between, it may be up to a day too early.
 	LastDelivered time.Time
-	Faults        []Fault // by reply, sorted by their first failures
+	// Faults has one element for each combination of the fields up to the Verdict, sorted by their
+	// first failures in the order of Reader.Attempts.
+	Faults []Fault
 }
 
 // A Fault holds the permanent failures of one recipient with the same reply.
@@ -343,7 +347,7 @@ type Fault struct {
 	Since       int64 // of Attempts: those after the last delivery
 	First, Last time.Time
 	FirstSince  time.Time // the first after the last delivery; zero if Since is 0
-	Response    string    // of the last
+	Response    string    // of the last, in the order of Reader.Attempts
 }
 
 // Queued is a recipient of a message that is still queued.

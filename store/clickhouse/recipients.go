@@ -13,7 +13,7 @@ import (
 func (r *reader) Recipients(ctx context.Context, f store.Filter, limit int) iter.Seq2[*store.Recipient, error] {
 	const answer = "outcome, code, enhanced, local, reason, detail, scope, rule, confidence"
 	w := append(conditions(&f), "outcome = 'hard' OR outcome = 'soft' AND code >= 500")
-	failures := "SELECT recipient, recipient_domain, at, precedence, offset, n, " + rank("source") + " AS rank, response, " + answer + r.from(w)
+	failures := "SELECT recipient, recipient_domain, at, offset, n, " + rank("source") + " AS rank, response, " + answer + r.from(w)
 	lastDelivered := "SELECT lower(recipient) AS folded, max(at) AS last_delivered" +
 		r.from(where{"outcome = 'delivered'", "lower(recipient) IN (SELECT lower(recipient) FROM attempt WHERE " + w.String() + ")"}) + " GROUP BY folded" // may include some recipients that are not needed
 	undelivered := ""
@@ -26,7 +26,7 @@ func (r *reader) Recipients(ctx context.Context, f store.Filter, limit int) iter
 	}
 	sql := `SELECT * EXCEPT (place), sum(faults) OVER (PARTITION BY recipient) AS attempts, max(last_at) OVER (PARTITION BY recipient) AS latest FROM (
 		SELECT recipient, any(recipient_domain), any(last_delivered), ` + answer + `, count() AS faults, countIf(at > last_delivered) AS since,
-			min(at) AS first_at, max(at) AS last_at, minIf(at, at > last_delivered) AS first_since, argMax(response, (at, -toInt128(precedence))),
+			min(at) AS first_at, max(at) AS last_at, minIf(at, at > last_delivered) AS first_since, argMax(response, (at, rank, offset, n)),
 			min((at, rank, offset, n)) AS place
 		FROM (` + failures + `) AS x GLOBAL LEFT JOIN (` + lastDelivered + `) AS y ON lower(x.recipient) = y.folded` + undelivered + `
 		GROUP BY recipient, ` + answer + `

@@ -144,7 +144,7 @@ type event struct {
 	pair bool
 	// The first attempt of its message, and of its message to this domain.
 	first, toDomain bool
-	before, after   time.Time // the last delivery to the recipient before a failure, and the first after it
+	before, after   time.Time // deliveries to the recipient of a failure: see store.Refusal
 }
 
 // A ledger holds all attempts, and the state of messages and recipients.
@@ -398,24 +398,23 @@ func (l *ledger) history(i int) {
 	case e.Outcome == bounce.Delivered:
 		l.delivered[e.Recipient] = append(l.delivered[e.Recipient], e.Time)
 		for _, j := range l.failures[e.Recipient] {
-			x := &l.events[j]
-			if !e.Time.Before(x.Time) && (x.after.IsZero() || e.Time.Before(x.after)) {
-				x.after = e.Time
-			}
-			if e.Time.Before(x.Time) && e.Time.After(x.before) { // from an older log
-				x.before = e.Time
-			}
+			l.events[j].took(e.Time)
 		}
 	case failed(e.Outcome):
 		for _, at := range l.delivered[e.Recipient] {
-			if !at.After(e.Time) && at.After(e.before) {
-				e.before = at
-			}
-			if at.After(e.Time) && (e.after.IsZero() || at.Before(e.after)) {
-				e.after = at
-			}
+			e.took(at)
 		}
 		l.failures[e.Recipient] = append(l.failures[e.Recipient], i)
+	}
+}
+
+// took notes a delivery to the recipient of a failure.
+func (e *event) took(at time.Time) {
+	if !at.After(e.Time) && at.After(e.before) {
+		e.before = at
+	}
+	if !at.Before(e.Time) && (e.after.IsZero() || at.Before(e.after)) {
+		e.after = at
 	}
 }
 

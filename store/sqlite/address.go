@@ -11,7 +11,8 @@ import (
 //
 //	address.first    the first delivery
 //	address.last     the last delivery, or one up to a day before it: it is written once a
-//	                 day, and at once after a failure or if it is older than a known one
+//	                 day, and at once after a failure, before a failure read later, or if it is
+//	                 older than a known one
 //	failing.at       the last failure, if no delivery followed
 //	recovery.at      each delivery that was the first after a failure
 //
@@ -138,11 +139,17 @@ func (d *addressDictionary) delivered(t *tables, rcpt *addressRow, time int64) {
 	}
 }
 
-// failedAt updates the recipient's history after a failure.
+// failedAt updates the recipient's history after a failure. The last delivery is written if it is
+// not before the failure, which is from an older log or another host's.
 func (d *addressDictionary) failedAt(rcpt *addressRow, time int64) {
 	failed := rcpt.failed
-	if rcpt.failed = max(failed, seconds(time)); failed == 0 {
-		d.note(rcpt, false, true)
+	rcpt.failed = max(failed, seconds(time))
+	late := rcpt.last >= seconds(time) && rcpt.last != rcpt.stored
+	if late {
+		rcpt.stored = rcpt.last
+	}
+	if late || failed == 0 {
+		d.note(rcpt, late, failed == 0)
 	}
 }
 

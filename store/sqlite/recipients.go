@@ -152,13 +152,19 @@ func (t *texts) responses(list []rankedRecipient) (map[int64]string, error) {
 // historyRows is how many rows of recipients are converted to text at once.
 const historyRows = 1 << 14
 
+// lineOf is an expression for the id of the line of a failure. That of an expired pair differs from
+// the failure's own.
+const lineOf = "CASE WHEN a.id < 0 THEN (SELECT line FROM failure WHERE id = a.id) ELSE a.id END"
+
 // histories yields the recipients of the failures that a condition selects, in parts. In place of
 // the response of a fault it sets the id of the last attempt.
 func (q *query) histories(t *texts, table, where string, yield func([]rankedRecipient) error) error {
 	type row struct{ recipient, reply, id, at, before int64 }
 	rows := make([]row, 0, historyRows)
-	var list []rankedRecipient    // the last recipient may have more rows
-	faults := make(map[int64]int) // of the last recipient of the list, by reply
+	var list []rankedRecipient // the last recipient may have more rows
+	// Indexes of the faults of the list's last recipient: by reply, and by the fields that tell
+	// faults apart.
+	replies, faults := make(map[int64]int), make(map[store.Fault]int)
 	flush := func(end bool) error {
 		var ids idSet
 		for i := range rows {
@@ -179,6 +185,7 @@ func (q *query) histories(t *texts, table, where string, yield func([]rankedReci
 					h.LastDelivered = unix(last)
 				}
 				list = append(list, h)
+				clear(replies)
 				clear(faults)
 			}
 			h := &list[len(list)-1]
@@ -187,18 +194,21 @@ func (q *query) histories(t *texts, table, where string, yield func([]rankedReci
 			if q.Undelivered && !since {
 				continue
 			}
-			i, known := faults[x.reply]
+			i, known := replies[x.reply]
 			if !known {
 				r, err := t.reply(x.reply)
 				if err != nil {
 					return err
 				}
-				i = len(h.Faults)
-				faults[x.reply] = i
-				h.lasts = append(h.lasts, 0)
-				h.Faults = append(h.Faults, store.Fault{
-					Outcome: r.d.Outcome, Code: r.d.Code, Enhanced: r.d.Enhanced, Local: r.d.Local, Verdict: r.v, First: at,
-				})
+				// Other wording, or the same reply to another host, is another row.
+				fault := store.Fault{Outcome: r.d.Outcome, Code: r.d.Code, Enhanced: r.d.Enhanced, Local: r.d.Local, Verdict: r.v}
+				if i, known = faults[fault]; !known {
+					i = len(h.Faults)
+					faults[fault] = i
+					fault.First = at
+					h.lasts, h.Faults = append(h.lasts, 0), append(h.Faults, fault)
+				}
+				replies[x.reply] = i
 			}
 			h.rows++
 			h.last = max(h.last, x.at)
@@ -225,7 +235,7 @@ func (q *query) histories(t *texts, table, where string, yield func([]rankedReci
 			return nil
 		}
 		return flush(false)
-	}, "SELECT a.recipient, a.reply, a.id, a.at, max(a.before) OVER (PARTITION BY a.recipient) FROM "+table+" AS a WHERE "+where+" ORDER BY a.recipient, a.at, a.id", q.since, q.until)
+	}, "SELECT a.recipient, a.reply, a.id, a.at, max(a.before) OVER (PARTITION BY a.recipient) FROM "+table+" AS a WHERE "+where+" ORDER BY a.recipient, a.at, "+lineOf+", a.id", q.since, q.until)
 	if err != nil {
 		return err
 	}

@@ -312,22 +312,25 @@ func readRecoveries(c *sqlite3.Conn, people *byID[history]) error {
 	})
 }
 
-// before returns the last delivery before the attempt, as in texts.fill; 0: none.
-func (p *history) before(r *refusalRow) int64 {
-	if r.before == 0 && p.first < r.at {
-		return p.first
+// around returns the last delivery before the attempt and the first one after it, among those known;
+// 0: none. See store.Refusal.
+func (p *history) around(r *refusalRow) (before, after int64) {
+	note := func(at int64) {
+		if at != 0 && at <= r.at {
+			before = max(before, at)
+		}
+		if at != 0 && at >= r.at && (after == 0 || at < after) {
+			after = at
+		}
 	}
-	return int64(r.before)
-}
-
-func (p *history) after(at int64) int64 {
-	if i, _ := slices.BinarySearch(p.recovered, at); i < len(p.recovered) {
-		return p.recovered[i]
+	note(int64(r.before))
+	note(p.first)
+	note(p.last)
+	next, _ := slices.BinarySearch(p.recovered, r.at)
+	for _, at := range p.recovered[max(next-1, 0):min(next+1, len(p.recovered))] {
+		note(at)
 	}
-	if p.last > at {
-		return p.last
-	}
-	return 0
+	return before, after
 }
 
 // A senderText is the address of a sender.
@@ -548,7 +551,8 @@ func (r *reader) yieldRefusals(ctx context.Context, c turn, t *traits, rows runs
 			history.name, history.named = join(history.name, route.domainAs), true
 		}
 		x.Offset, x.Time, x.Message, x.Recipient = line.offset(), unix(row.at), row.message, history.name
-		x.DeliveredBefore, x.DeliveredAfter = time(history.before(row)), time(history.after(row.at))
+		before, after := history.around(row)
+		x.DeliveredBefore, x.DeliveredAfter = time(before), time(after)
 		return yield(&x)
 	}
 	// Everything is read, so the connection is free while the caller iterates.

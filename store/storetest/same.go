@@ -399,46 +399,22 @@ func sameRefusals(t testing.TB, want, got store.Reader, f store.Filter) {
 	}
 }
 
-type fault struct {
-	attempts, since         int64
-	first, last, firstSince time.Time
-}
-
-type recipient struct {
-	domain    string
-	delivered time.Time
-	faults    map[store.Fault]fault // by response
-}
-
-func recipients(t testing.TB, r store.Reader, f store.Filter, limit int) (map[string]recipient, []string) {
+func recipients(t testing.TB, r store.Reader, f store.Filter, limit int) (map[string]store.Recipient, []string) {
 	t.Helper()
-	all := make(map[string]recipient)
+	all := make(map[string]store.Recipient)
 	var order []string
 	for x, err := range r.Recipients(t.Context(), f, limit) {
 		must(t, err)
 		if _, twice := all[x.Address]; twice {
 			t.Errorf("Recipients(%s): %q comes twice", describe(f), x.Address)
 		}
-		one := recipient{x.Domain, x.LastDelivered, make(map[store.Fault]fault)}
 		for _, y := range x.Faults {
 			if y.Response == "" && y.Reason != bounce.Expired {
 				t.Errorf("Recipients(%s): %s: no response", describe(f), x.Address)
 			}
-			k := store.Fault{Outcome: y.Outcome, Code: y.Code, Enhanced: y.Enhanced, Local: y.Local, Verdict: y.Verdict}
-			z, known := one.faults[k]
-			z.attempts += y.Attempts
-			z.since += y.Since
-			if !known || y.First.Before(z.first) {
-				z.first = y.First
-			}
-			if y.Last.After(z.last) {
-				z.last = y.Last
-			}
-			if z.firstSince.IsZero() || !y.FirstSince.IsZero() && y.FirstSince.Before(z.firstSince) {
-				z.firstSince = y.FirstSince
-			}
-			one.faults[k] = z
 		}
+		one := *x
+		one.Faults = slices.Clone(x.Faults)
 		all[x.Address] = one
 		order = append(order, x.Address)
 	}
@@ -454,12 +430,12 @@ func sameRecipients(t testing.TB, want, got store.Reader, f store.Filter) {
 			for address, x := range g {
 				y, ok := w[address]
 				// The time may be up to a day early if no failure came in between.
-				if early := y.delivered.Sub(x.delivered); ok && !x.delivered.IsZero() && early >= 0 && early <= 24*time.Hour {
-					x.delivered = y.delivered
+				if early := y.LastDelivered.Sub(x.LastDelivered); ok && !x.LastDelivered.IsZero() && early >= 0 && early <= 24*time.Hour {
+					x.LastDelivered = y.LastDelivered
 					g[address] = x
 				}
 			}
-			if d := diff(w, g, gocmp.AllowUnexported(recipient{}, fault{})); d != "" {
+			if d := diff(w, g); d != "" {
 				t.Errorf("Recipients(%s, %d), undelivered %v (-want +got):\n%s", describe(f), limit, f.Undelivered, d)
 			}
 			if d := diff(wantOrder, gotOrder); limit > 0 && d != "" {

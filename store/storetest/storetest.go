@@ -49,6 +49,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"Repeated", testRepeated},
 		{"TwoSources", testTwoSources},
 		{"NewestFirst", testNewestFirst},
+		{"OneSecond", testOneSecond},
 		{"Hostile", testHostile},
 		{"Query", testQuery},
 		{"Readers", testReaders},
@@ -1052,6 +1053,89 @@ func testNewestFirst(t *testing.T, s store.Store) {
 	want := map[string][2]bool{"a@rcpt.example": {true, false}, "b@rcpt.example": {false, true}}
 	if diff := gocmp.Diff(want, known); diff != "" {
 		t.Errorf("delivered before, after (-want +got):\n%s", diff)
+	}
+}
+
+// testOneSecond stores the logs of two hosts one after the other, each line twice. In both, recipients
+// fail and take mail in the same seconds. The answers do not depend on which log was stored first.
+func testOneSecond(t *testing.T, s store.Store) {
+	at := time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)
+	of := func(source string, end int64, as ...store.Attempt) *store.Batch {
+		b := batch(end, as...)
+		b.Sources[0].ID = source
+		for i := range b.Attempts {
+			a := &b.Attempts[i]
+			a.Source, a.Host, a.Response = source, source, fmt.Sprintf("%s of %s at %d", a.Response, source, a.Offset)
+		}
+		return b
+	}
+	sec := func(n int) time.Time { return at.Add(time.Duration(n) * time.Second) }
+	one := []*store.Batch{
+		of("one", 1000,
+			line(0, sec(0), "A1", "early@rcpt.example", bounce.Delivered, 1),
+			line(100, sec(10), "A2", "same@rcpt.example", bounce.Delivered, 1),
+			line(200, sec(10), "A3", "failed@rcpt.example", bounce.Hard, 1),
+			line(300, sec(10), "A4", "twice@rcpt.example", bounce.Hard, 1),
+			line(400, sec(20), "A5", "twice@rcpt.example", bounce.Delivered, 1),
+			line(500, sec(20), "A6", "twice@rcpt.example", bounce.Hard, 1)),
+		of("one", 2000,
+			line(1000, sec(60), "A7", "same@rcpt.example", bounce.Delivered, 1),
+			line(1050, sec(60), "A8", "early@rcpt.example", bounce.Delivered, 1),
+			line(1100, sec(0), "A10", "late@rcpt.example", bounce.Delivered, 1),
+			line(1150, sec(60), "A11", "late@rcpt.example", bounce.Delivered, 1),
+			line(1200, sec(60), "A9", "last@rcpt.example", bounce.Hard, 1)),
+	}
+	two := []*store.Batch{
+		of("two", 1000,
+			line(0, sec(5), "B1", "last@rcpt.example", bounce.Hard, 1),
+			line(100, sec(10), "B2", "same@rcpt.example", bounce.Hard, 1),
+			line(200, sec(10), "B3", "failed@rcpt.example", bounce.Delivered, 1)),
+		of("two", 2000,
+			line(1000, sec(30), "B4", "early@rcpt.example", bounce.Hard, 1),
+			line(1100, sec(60), "B5", "last@rcpt.example", bounce.Hard, 1)),
+	}
+	wait := of("two", 3000)
+	wait.Expiries = []bounce.Expiry{{Source: "two", Offset: 2500, Time: sec(60), Host: "two", MTA: bounce.Postfix, Instance: "postfix", QueueID: "B6", Status: "expired"}}
+	two = append(two, of("two", 2500,
+		line(2000, sec(50), "B6", "gone@rcpt.example", bounce.Soft, 1),
+		line(2200, sec(60), "B8", "gone@rcpt.example", bounce.Hard, 1)), wait)
+	// Both sources are seen first, so their order is known.
+	late := of("two", 4000, line(3500, sec(30), "B7", "late@rcpt.example", bounce.Hard, 1))
+	all := slices.Concat([]*store.Batch{of("one", 0), of("two", 0)}, two, one, two[:1], one[1:], []*store.Batch{late})
+	m := memory.Open()
+	Append(t, m, all...)
+	Append(t, s, all...)
+	asWanted(t, m, s, store.Filter{})
+	type seconds struct{ before, after int }
+	got := make(map[string][]seconds)
+	since := func(x time.Time) int {
+		if x.IsZero() {
+			return -1
+		}
+		return int(x.Sub(at) / time.Second)
+	}
+	for x, err := range read(t, s).Refusals(t.Context(), store.Filter{Outcomes: []bounce.Outcome{bounce.Hard}}) {
+		must(t, err)
+		name, _, _ := strings.Cut(x.Recipient, "@")
+		got[name] = append(got[name], seconds{since(x.DeliveredBefore), since(x.DeliveredAfter)})
+	}
+	want := map[string][]seconds{
+		"same": {{10, 10}}, "failed": {{10, 10}}, "twice": {{-1, 20}, {20, 20}}, "early": {{0, 60}}, "late": {{0, 60}},
+		"last": {{-1, -1}, {-1, -1}, {-1, -1}}, "gone": {{-1, -1}, {-1, -1}},
+	}
+	if diff := gocmp.Diff(want, got, gocmp.AllowUnexported(seconds{})); diff != "" {
+		t.Errorf("delivered before, after (-want +got):\n%s", diff)
+	}
+	faults := make(map[string][]string)
+	for x, err := range read(t, s).Recipients(t.Context(), store.Filter{Recipients: []string{"last@rcpt.example", "gone@rcpt.example"}}, 0) {
+		must(t, err)
+		for _, y := range x.Faults {
+			faults[x.Address] = append(faults[x.Address], fmt.Sprintf("%d %s", y.Attempts, y.Response))
+		}
+	}
+	last := map[string][]string{"last@rcpt.example": {"3 550 no of two at 1100"}, "gone@rcpt.example": {"1 550 no of two at 2200", "1 "}}
+	if diff := gocmp.Diff(last, faults); diff != "" {
+		t.Errorf("faults (-want +got):\n%s", diff)
 	}
 }
 
