@@ -37,6 +37,7 @@ type Unreached struct {
 	Returned int                     // those of Lost that were returned
 	Waiting  int                     // those of Lost that wait
 	Late     bool                    // all of Lost was delivered later
+	Older    int                     // those of Lost that were first tried before the period
 	Tried    int                     // messages, once for each recipient
 	// Share is the share of Lost in all mail of the period.
 	Share float64
@@ -122,7 +123,7 @@ func (u *Unreached) Problem() Problem {
 		SenderDomains: []string{}, Domains: []string{}, Providers: []string{u.Provider}, Addresses: []string{},
 		FirstHeard: u.FirstHeard, Since: u.Since, Until: u.Until, Ongoing: u.Ongoing, Ended: u.Ended, EndedAt: u.EndedAt,
 		Onset:    &Tried{Refused: u.Lost, Tried: u.Tried, Since: u.Since, Until: u.Until},
-		Attempts: u.Attempts, Reasons: u.Reasons, Messages: u.Lost, Returned: u.Returned, Waiting: u.Waiting, Queue: u.Queue,
+		Attempts: u.Attempts, Reasons: u.Reasons, Messages: u.Lost, Older: u.Older, Returned: u.Returned, Waiting: u.Waiting, Queue: u.Queue,
 		ValidRecipients: []string{}, ValidBefore: []string{}, Hours: []Hour{}, Evidence: []Evidence{},
 		FirstCheck: u.Check, Scan: u.Command,
 		keys:  []key{{what: unreached, provider: u.Provider}},

@@ -507,6 +507,14 @@ func (r *Report) unreached(ctx context.Context, s store.Reader, o Options, row *
 		u.Check = t.Do[0]
 	}
 	if u.Died && c.taken == 0 {
+		tried, err := row.messages(ctx, s, o)
+		if err != nil {
+			return nil, afterwards{}, err
+		}
+		if older := int(tried - lost); older > 0 {
+			u.Lost, u.Tried, u.Waiting, u.Older = u.Lost+older, u.Tried+older, u.Waiting+older, older
+			u.Share = float64(part(tried, r.handled+int64(older)))
+		}
 		if u.Queue, err = r.queueOf(ctx, s, row.filter(o), cmp.Or(began, u.Since)); err != nil {
 			return nil, afterwards{}, err
 		}
@@ -525,6 +533,19 @@ func (r *Report) unreached(ctx context.Context, s store.Reader, o Options, row *
 		return &p, afterwards{}, nil
 	}
 	return &p, c.after, nil
+}
+
+// messages counts the messages that failed in the period, whenever they were first tried. It counts by
+// sender, since other counts hold a message in the period of its first attempt.
+func (x *unreachedRow) messages(ctx context.Context, s store.Reader, o Options) (n int64, err error) {
+	f := x.filter(o)
+	f.Outcomes, f.Since = []bounce.Outcome{bounce.Soft, bounce.Hard}, x.First
+	f, _ = f.Restrict(append(slices.Clone(theirs), bounce.Expired))
+	cells, err := s.Count(ctx, f, store.BySender)
+	for i := range cells {
+		n += cells[i].Messages
+	}
+	return n, err
 }
 
 // restrict sets the first failure of a row to that of the course that began in an hour. It takes

@@ -391,6 +391,25 @@ func TestDeadQueue(t *testing.T) {
 	}
 }
 
+// TestDeadTried holds that the messages of a period are those that were tried in it, also if they were
+// first tried before.
+func TestDeadTried(t *testing.T) {
+	const hour = time.Hour
+	day := queueLog(t, 4*24*hour,
+		sent("busy.example", 90, 0, hour), sent("dead.example", 10, 0, time.Hour),
+		deferrals("dead.example", 15, 20*hour, time.Minute, 4*hour, 100*hour, "sent"), // tried every four hours
+		deferrals("dead.example", 3, 50*hour, time.Minute, 4*hour, 100*hour, "sent"),
+	)
+	r := day(2)
+	in := r.Verdict.Act
+	if len(in) != 1 || in[0].Refused != 18 || in[0].Waiting != 18 || in[0].Figures() != "18 messages in this period" {
+		t.Fatalf("%+v", in)
+	}
+	if want := 18.0 / (24 + 18); float64(in[0].Share) != want {
+		t.Errorf("share %v, want %v", in[0].Share, want)
+	}
+}
+
 // TestBeganAgain holds that failures that ended within the period are not part of those that began
 // later, neither their time nor their number; and that each period has the same onset.
 func TestBeganAgain(t *testing.T) {

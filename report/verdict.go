@@ -378,7 +378,7 @@ func (r *Report) incident(p *problem.Problem) Incident {
 	}
 	in.Share = part(int64(p.Messages), r.messages+int64(p.Older))
 	if p.Unreached() { // its messages count once for each recipient, and expired ones came earlier
-		in.Share = part(int64(p.Messages), r.handled)
+		in.Share = part(int64(p.Messages), r.handled+int64(p.Older))
 	}
 	if p.Sender != nil {
 		sender := *p.Sender
