@@ -20,6 +20,7 @@ const laterAtMost = 24 * time.Hour
 type afterwards struct {
 	state string
 	ended time.Time
+	last  time.Time // the last refusal before it; zero: that of the period
 }
 
 // lookAfter finds the course of the problems that went on at the end of a past period: a report of
@@ -77,7 +78,7 @@ func (r *Report) lookAfter(ctx context.Context, s store.Reader, o Options) error
 				p.Ongoing, p.Ended, p.EndedAt = false, same.Ended, end.UTC()
 				continue
 			}
-			r.after[i] = afterwards{AfterEnded, end.UTC()}
+			r.after[i] = afterwards{AfterEnded, end.UTC(), same.Until}
 		case whole:
 			r.after[i] = afterwards{state: AfterGoingOn}
 		}

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -134,6 +135,27 @@ func TestGapOfDay(t *testing.T) {
 		}
 		if len(r.Changes) > 0 {
 			t.Errorf("%s: %+v", c.name, r.Changes)
+		}
+	}
+}
+
+// TestEndInGap holds that the end of an incident has no exact time if no log was read around it.
+func TestEndInGap(t *testing.T) {
+	refusals := deferrals("busy.example", 40, 9*oneDay, time.Hour/2, time.Hour, 0, "")
+	for i := range refusals {
+		refusals[i].listed = true
+	}
+	days := queueDays(t, 20*oneDay, sent("busy.example", 9*400, 0, oneDay/400), refusals, sent("fine.example", 400, 9*oneDay, oneDay/400),
+		sent("busy.example", 5*400, 13*oneDay+2*time.Hour, oneDay/400))
+	const want = "ended between 2026-05-13 19:30 and 2026-05-17 02:00 (no log)"
+	for _, period := range [][2]int{{0, 20}, {9, 10}} {
+		found := days(period[0], period[1]).Incidents()
+		if len(found) != 1 {
+			t.Fatalf("days %v: %d incidents", period, len(found))
+		}
+		r := days(period[0], period[1])
+		if got := r.Course(&found[0]); !strings.HasPrefix(got, want) || !strings.Contains(r.Verdict.Sentence, want) {
+			t.Errorf("days %v: %q, %q, want %q", period, got, r.Verdict.Sentence, want)
 		}
 	}
 }

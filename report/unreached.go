@@ -726,7 +726,7 @@ func (r *Report) unreachedCourse(ctx context.Context, s store.Reader, o Options,
 		if r.AsOf.Sub(last) < o.Problems.Quiet() {
 			c.after = afterwards{state: AfterGoingOn}
 		} else {
-			c.after = afterwards{AfterEnded, last}
+			c.after = afterwards{state: AfterEnded, ended: last}
 		}
 	case later && !first.Before(end):
 		c.after.state = AfterEnded

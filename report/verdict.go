@@ -106,6 +106,9 @@ type Incident struct {
 	Until   time.Time `json:"until"` // the last refusal
 	Ended   string    `json:"ended,omitempty"`
 	EndedAt time.Time `json:"ended_at,omitzero"`
+	// EndedAfter is the last refusal, if no log was read of a time between it and the end: the incident
+	// ended between the two.
+	EndedAfter time.Time `json:"ended_after,omitzero"`
 	// Earlier: Since lies before the period. All figures are for the period.
 	Earlier bool `json:"began_before_period,omitempty"`
 	// After tells how an incident continued that went on at the end of the period; "": not known.
@@ -348,6 +351,9 @@ func (r *Report) incidentOf(i int) Incident {
 	in.Problem = &i
 	if a, ok := r.after[i]; ok && in.Ongoing {
 		in.After, in.AfterEnded = a.state, a.ended
+		if a.state == AfterEnded {
+			in.EndedAfter = r.unlogged(cmp.Or(a.last, in.Until), a.ended)
+		}
 	}
 	return in
 }
@@ -384,12 +390,36 @@ func (r *Report) incident(p *problem.Problem) Incident {
 		sender := *p.Sender
 		in.Sender = &sender
 	}
+	if !p.Ongoing {
+		in.EndedAfter = r.unlogged(p.Until, in.End())
+	}
 	in.noise = p.Background
 	if len(p.SenderDomains) > problem.SendersNamed && p.Reason != bounce.NoReason {
 		in.ListSenders = r.bySender(p.Reason)
 	}
 	in.Scope = p.WhoActs()
 	return in
+}
+
+// unlogged returns the last refusal of an incident if no log was read of a time between it and the end,
+// else zero.
+func (r *Report) unlogged(last, end time.Time) time.Time {
+	if r.gaps == nil {
+		return time.Time{}
+	}
+	gaps, err := r.gaps() // buildVerdict reports the error
+	if err == nil && slices.ContainsFunc(gaps, func(g Gap) bool { return !g.From.Before(last) && !g.To.After(end) }) {
+		return last
+	}
+	return time.Time{}
+}
+
+// EndWords tells when an incident ended.
+func (r *Report) EndWords(in *Incident) string {
+	if in.EndedAfter.IsZero() {
+		return r.Clock(in.End())
+	}
+	return "between " + r.Clock(in.EndedAfter) + " and " + r.Clock(in.End()) + " (no log)"
 }
 
 // part returns the share of messages in a whole; 0: not known.
@@ -500,7 +530,7 @@ func (r *Report) AtEnd() string {
 func (r *Report) Course(in *Incident) string {
 	switch {
 	case in.Ongoing && in.After == AfterEnded:
-		return "ended " + r.Clock(in.AfterEnded) + ", after the period"
+		return "ended " + r.EndWords(in) + ", after the period"
 	case in.Ongoing && in.EndUnknown && in.After == "":
 		return "not known whether it goes on"
 	case in.Ongoing && in.After == "" && r.Past():
@@ -508,9 +538,9 @@ func (r *Report) Course(in *Incident) string {
 	case in.Ongoing:
 		return "going on"
 	case in.Ended != "":
-		return "ended " + r.Clock(in.End()) + ": " + in.Ended
+		return "ended " + r.EndWords(in) + ": " + in.Ended
 	}
-	return "ended " + r.Clock(in.End())
+	return "ended " + r.EndWords(in)
 }
 
 // End returns the time up to which the report has data: the end of its period, or the last line of
@@ -575,7 +605,7 @@ func (v *Verdict) say(r *Report) {
 		}
 		good(", %s, %s", since, in.Figures())
 		if in.After == AfterEnded {
-			good("; ended %s", r.Clock(in.AfterEnded))
+			good("; ended %s", r.EndWords(in))
 		}
 		good(".")
 	}
@@ -592,7 +622,7 @@ func (v *Verdict) say(r *Report) {
 	}
 	over := func() {
 		if in := v.oursEnded(); in != nil {
-			good(" Ended %s: %s, %s.", r.Clock(in.End()), in.Title, in.Figures())
+			good(" Ended %s: %s, %s.", r.EndWords(in), in.Title, in.Figures())
 		}
 	}
 	switch {
@@ -622,7 +652,7 @@ func (v *Verdict) say(r *Report) {
 		if n := len(v.Ended); n > 1 {
 			which = fmt.Sprintf("%d ended. The worst", n)
 		}
-		good("No incident is going on. %s: %s, %s, ended %s.", which, v.Ended[0].Title, v.Ended[0].Figures(), r.Clock(v.Ended[0].End()))
+		good("No incident is going on. %s: %s, %s, ended %s.", which, v.Ended[0].Title, v.Ended[0].Figures(), r.EndWords(&v.Ended[0]))
 	case r.judged.Total.Refused > 0:
 		v.Status = StatusQuiet
 		good("No incident. Refused on our account: %s%s.", table.Count(r.judged.Total.Refused, "attempt"), r.lastAt(v.Quiet))

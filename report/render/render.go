@@ -186,7 +186,7 @@ func over(r *report.Report, in *report.Incident) string {
 	if told := r.Verdict.NamedEnded(); told != nil && told.ID == in.ID { // the headline has its title and figures
 		return fmt.Sprintf("Named above: since %s, %s%s.", r.Clock(in.Since), r.Course(in), sender)
 	}
-	return fmt.Sprintf("Ended %s: %s (since %s, %s%s).", r.Clock(in.End()), table.Cut(in.Title, longest), r.Clock(in.Since), in.Figures(), sender)
+	return fmt.Sprintf("Ended %s: %s (since %s, %s%s).", r.EndWords(in), table.Cut(in.Title, longest), r.Clock(in.Since), in.Figures(), sender)
 }
 
 // factsTable returns the facts as a table, for formats with tables only.
