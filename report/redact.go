@@ -205,7 +205,7 @@ func (d *redactor) report(r *Report) {
 		}
 	}
 	if v := r.Verdict; v != nil {
-		for _, list := range [...][]Incident{v.Act, v.Ended, v.Later} {
+		for _, list := range [...][]Incident{v.Act, v.Ended, v.EndedBefore, v.Later} {
 			for i := range list {
 				list[i].ID = d.hash(list[i].ID)
 				d.sender(list[i].Sender)

@@ -145,6 +145,7 @@ type Report struct {
 	messages       int64                      // all messages of the period, regardless of the filter
 	handled        int64                      // the same per recipient: delivered, returned or waiting
 	after          map[int]afterwards         // by index in Problems
+	before         []problem.Problem          // see Verdict.EndedBefore
 	later          []problem.Problem          // see Verdict.Later
 	unreachedAfter map[string]afterwards      // by provider
 	routes         *Routes                    // of the mail in judged
@@ -465,6 +466,9 @@ func (r *Report) build(ctx context.Context, s store.Reader, o Options, read *sto
 	shown := wanted(SectionVerdict) || wanted(SectionProblems)
 	if shown {
 		if err := r.lookAfter(ctx, s, o); err != nil {
+			return err
+		}
+		if err := r.lookBefore(ctx, s, o); err != nil {
 			return err
 		}
 	}

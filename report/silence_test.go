@@ -149,13 +149,19 @@ func TestEndInGap(t *testing.T) {
 		sent("busy.example", 5*400, 13*oneDay+2*time.Hour, oneDay/400))
 	const want = "ended between 2026-05-13 19:30 and 2026-05-17 02:00 (no log)"
 	for _, period := range [][2]int{{0, 20}, {9, 10}} {
-		found := days(period[0], period[1]).Incidents()
+		r := days(period[0], period[1])
+		found := r.Incidents()
 		if len(found) != 1 {
 			t.Fatalf("days %v: %d incidents", period, len(found))
 		}
-		r := days(period[0], period[1])
 		if got := r.Course(&found[0]); !strings.HasPrefix(got, want) || !strings.Contains(r.Verdict.Sentence, want) {
 			t.Errorf("days %v: %q, %q, want %q", period, got, r.Verdict.Sentence, want)
+		}
+	}
+	for day, tells := range map[int]bool{8: false, 13: true, 14: false} {
+		v := days(day, day+1).Verdict
+		if got := strings.Contains(v.Sentence, "E"+want[1:]+": "); got != tells || len(v.EndedBefore) != bit(tells) || v.Status != StatusQuiet {
+			t.Errorf("day %d: %s, %q, %d incidents; tells its end: want %v", day, v.Status, v.Sentence, len(v.EndedBefore), tells)
 		}
 	}
 }

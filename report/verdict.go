@@ -44,6 +44,8 @@ type Verdict struct {
 	// Later holds the incidents that are none of the period and go on at the end of the logs, if that is
 	// at most a day later.
 	Later []Incident `json:"later,omitempty"`
+	// EndedBefore holds the incidents that ended within a time without a log from which the period begins.
+	EndedBefore []Incident `json:"ended_before,omitempty"`
 	// Quiet is the time of the last attempt that the section providers counts as refused, if no
 	// incident goes on.
 	Quiet *time.Time `json:"quiet_since,omitempty"`
@@ -226,6 +228,11 @@ func (r *Report) buildVerdict(ctx context.Context, s store.Reader, o Options) er
 			return err
 		}
 		v.Quiet = optional(known(span.Last))
+	}
+	for i := range r.before {
+		in := r.incident(&r.before[i])
+		in.Share = 0 // the mail of the period is other mail
+		v.EndedBefore = append(v.EndedBefore, in)
 	}
 	for i := range r.later {
 		in := r.incident(&r.later[i])
@@ -662,6 +669,13 @@ func (v *Verdict) say(r *Report) {
 	}
 	if v.Going > 0 && v.Going == v.Over {
 		v.Status = StatusEnded
+	}
+	if n := len(v.EndedBefore); n > 0 {
+		in, more := &v.EndedBefore[0], ""
+		if n > 1 {
+			more = fmt.Sprintf(", and %d more", n-1)
+		}
+		good(" Ended %s: %s%s.", r.EndWords(in), in.Title, more)
 	}
 	if n := len(v.Later); n > 0 {
 		in, more := &v.Later[0], ""
