@@ -3,6 +3,7 @@ package problem
 import (
 	"context"
 	"fmt"
+	"hash/maphash"
 	"maps"
 	"math"
 	"slices"
@@ -174,22 +175,63 @@ func (w *outageSearch) findTables(ctx context.Context) error {
 		}
 		hours[domain][at] = &cells[i].Tally
 	}
-	asked := 0
-	for _, domain := range slices.Sorted(maps.Keys(hours)) {
-		for _, s := range w.silences(hours[domain]) {
-			if asked++; asked > domainsAsked {
-				return nil
-			}
-			l, err := w.refusedAll(ctx, f, domain, s)
-			if err != nil {
-				return err
-			}
-			if l != nil {
-				w.theirs[causeTable] = append(w.theirs[causeTable], *l)
-			}
+	silent, err := w.withValid(ctx, f, hours)
+	if err != nil {
+		return err
+	}
+	for _, s := range silent[:min(len(silent), domainsAsked)] {
+		l, err := w.refusedAll(ctx, f, s.domain, s.Span)
+		if err != nil {
+			return err
+		}
+		if l != nil {
+			w.theirs[causeTable] = append(w.theirs[causeTable], *l)
 		}
 	}
 	return nil
+}
+
+// A silence is a time in which a domain took no mail; see silences.
+type silence struct {
+	domain string
+	store.Span
+	valid map[uint64]bool // refused recipients who took mail before, in the hours of the silence; at most Thresholds.Recipients
+}
+
+// withValid returns the silences in whose hours enough recipients who took mail before are refused,
+// in the order of domains and of time. One query serves all: most silences have no such recipient.
+func (w *outageSearch) withValid(ctx context.Context, f store.Filter, hours map[string]map[time.Time]*store.Tally) (list []*silence, err error) {
+	byDomain := map[string][]*silence{}
+	f.Domain, f.Domains = "", nil
+	for _, domain := range slices.Sorted(maps.Keys(hours)) {
+		for _, s := range w.silences(hours[domain]) {
+			list = append(list, &silence{domain, s, map[uint64]bool{}})
+			byDomain[ascii.Lower(domain)] = append(byDomain[ascii.Lower(domain)], list[len(list)-1])
+		}
+	}
+	f.Domains = slices.Sorted(maps.Keys(byDomain))
+	if len(list) == 0 {
+		return nil, nil
+	}
+	for r, err := range w.s.Refusals(ctx, f) {
+		if err != nil {
+			return nil, err
+		}
+		if !disowns(r) || !tookBefore(r, w.o.Valid) {
+			continue
+		}
+		for _, s := range byDomain[ascii.Lower(r.RecipientDomain)] {
+			if !r.Time.Before(s.First) && (s.Last.IsZero() || r.Time.Before(s.Last.Add(time.Hour))) && len(s.valid) < w.o.Recipients {
+				s.valid[maphash.String(w.seed, r.Recipient)] = true
+			}
+		}
+	}
+	return slices.DeleteFunc(list, func(s *silence) bool { return len(s.valid) < w.o.Recipients }), nil
+}
+
+// disowns reports whether a refusal says that a domain of others does not know a recipient.
+func disowns(r *store.Refusal) bool {
+	return r.Code != 0 && !r.NullSender && !r.Untried && r.Confidence != bounce.Guess && !judge.OwnDetail(r.Detail) && atOthers(r.Traits) && !provider.Submits(r.RelayPort)
 }
 
 // silences returns the times in which a domain took no mail, from the hour of a delivery to that of
@@ -251,7 +293,7 @@ func (w *outageSearch) refusedAll(ctx context.Context, f store.Filter, domain st
 		if err != nil {
 			return nil, err
 		}
-		if r.Code == 0 || r.NullSender || r.Untried || r.Confidence == bounce.Guess || judge.OwnDetail(r.Detail) || !atOthers(r.Traits) || provider.Submits(r.RelayPort) {
+		if !disowns(r) {
 			continue
 		}
 		x := w.failureOf(r, disowned, provider.OfHost(domain))
