@@ -1056,7 +1056,7 @@ func testNewestFirst(t *testing.T, s store.Store) {
 	}
 }
 
-// testOneSecond stores the logs of two hosts one after the other, each line twice. In both, recipients
+// testOneSecond stores the logs of two hosts one after the other, some lines twice. In both, recipients
 // fail and take mail in the same seconds. The answers do not depend on which log was stored first.
 func testOneSecond(t *testing.T, s store.Store) {
 	at := time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)
