@@ -93,6 +93,11 @@ var outageKinds = map[string]outageKind{
 		firstCheck:       "Ask the postmaster of DOMAIN, by another way than mail, whether the list of its mailboxes is complete. Do not remove the addresses (bouncelog suppress leaves them out), and send the mail again once the domain takes mail.",
 		otherExplanation: "The mailboxes were closed on purpose, or the domain's mail moved to a server that this one does not use.", disprovedBy: "Other recipients of the domain that take mail meanwhile.",
 	},
+	causeHosted: {
+		does:             "refuses all mail as for a domain that is not its own, though it took mail before",
+		firstCheck:       "Ask the postmaster of DOMAIN, by another way than mail, whether the domain is among those that its server accepts mail for. Check that this server uses its present mail exchanger: dig DOMAIN MX, and the tables of this server (Postfix: transport_maps, relayhost; Exim: route_list). Do not remove the addresses, and send the mail again once the domain takes mail.",
+		otherExplanation: "The domain's mail moved to another server, and this one still uses the old: a table of its own, or an old MX record.", disprovedBy: "Mail to the domain that this server delivers meanwhile.",
+	},
 	causeTLS: {
 		place: "at the TLS policy of this server", unrelated: true,
 		firstCheck:       "smtp_tls_security_level and smtp_tls_policy_maps (Exim: hosts_require_tls): which level do they ask for with these destinations, and is there a proxy that strips STARTTLS?",

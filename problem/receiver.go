@@ -19,12 +19,13 @@ import (
 // The causes of failures of one domain that took mail before. The receiver is at fault, and the
 // replies accuse the recipients' addresses.
 const (
-	causeGone  = "domain_not_found" // the DNS does not know the domain any more
-	causeTable = "user_table"       // the domain refuses its recipients as unknown
+	causeGone   = "domain_not_found"  // the DNS does not know the domain any more
+	causeTable  = "user_table"        // the domain refuses its recipients as unknown
+	causeHosted = "domain_not_hosted" // the domain's server refuses to relay its mail
 )
 
 // theirCauses are the causes of outages that are the fault of the receiver.
-var theirCauses = []string{causeGone, causeTable}
+var theirCauses = []string{causeGone, causeTable, causeHosted}
 
 // theirs reports whether a cause is the fault of the receiver.
 func theirs(cause string) bool { return slices.Contains(theirCauses, cause) }
@@ -33,6 +34,7 @@ const (
 	theirsLasts  = time.Hour          // minimum time from the first failure to the last: a newsletter finds people who left, or dead domains, at once; lower: more incidents
 	tableDomains = 500                // domains whose deliveries are counted by the hour, those with the most unknown recipients
 	tableHours   = 2                  // from the hour of the last delivery to that of the next, or to the end
+	relayDomains = 3                  // that a relay host takes mail for, besides most of all mail; higher: more incidents
 	tableLasts   = 3 * 24 * time.Hour // a lost table is repaired by then; later refusals are believed
 )
 
@@ -135,11 +137,11 @@ type lapse struct {
 	believed bool // it was refused for longer than tableLasts
 }
 
-// tableReasons are the reasons of refusals by a server that lost its table of mailboxes.
-var tableReasons = []bounce.Reason{bounce.UserUnknown, bounce.MailboxDisabled}
+// tableReasons are the reasons of refusals by a server that lost its table of mailboxes or of domains.
+var tableReasons = []bounce.Reason{bounce.UserUnknown, bounce.MailboxDisabled, bounce.RelayDenied}
 
-// findTables finds the domains whose servers refuse recipients as unknown who took mail before,
-// while the domain takes no mail at all.
+// findTables finds the domains whose servers refuse recipients who took mail before as unknown, or
+// as not their own, while the domain takes no mail at all.
 func (w *outageSearch) findTables(ctx context.Context) error {
 	f, ok := w.f.Restrict(tableReasons)
 	if !ok {
@@ -184,9 +186,20 @@ func (w *outageSearch) findTables(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if l != nil {
-			w.theirs[causeTable] = append(w.theirs[causeTable], *l)
+		if l == nil {
+			continue
 		}
+		cause := causeTable
+		if relaying := deniedRelaying(l.run); 2*len(relaying) > len(l.run) {
+			if own, err := w.relayHost(ctx, relaying); own || err != nil {
+				if err != nil {
+					return err
+				}
+				continue
+			}
+			cause = causeHosted
+		}
+		w.theirs[cause] = append(w.theirs[cause], *l)
 	}
 	return nil
 }
@@ -229,9 +242,10 @@ func (w *outageSearch) withValid(ctx context.Context, f store.Filter, hours map[
 	return slices.DeleteFunc(list, func(s *silence) bool { return len(s.valid) < w.o.Recipients }), nil
 }
 
-// disowns reports whether a refusal says that a domain of others does not know a recipient.
+// disowns reports whether a refusal says that a domain of others does not know a recipient, or is not
+// served there.
 func disowns(r *store.Refusal) bool {
-	return r.Code != 0 && !r.NullSender && !r.Untried && r.Confidence != bounce.Guess && !judge.OwnDetail(r.Detail) && atOthers(r.Traits) && !provider.Submits(r.RelayPort)
+	return r.Code != 0 && !r.NullSender && !r.Untried && r.Confidence != bounce.Guess && !judge.OwnDetail(r.Detail) && (r.Reason != bounce.RelayDenied || r.Detail == "") && atOthers(r.Traits) && !provider.Submits(r.RelayPort)
 }
 
 // silences returns the times in which a domain took no mail, from the hour of a delivery to that of
@@ -311,6 +325,39 @@ func (w *outageSearch) refusedAll(ctx context.Context, f store.Filter, domain st
 		return nil, nil
 	}
 	return &l, nil
+}
+
+// deniedRelaying returns the failures of a run whose servers refuse to relay.
+func deniedRelaying(run []failure) []failure {
+	return slices.DeleteFunc(slices.Clone(run), func(x failure) bool { return x.Reason != bounce.RelayDenied })
+}
+
+// relayHost reports whether the server that refuses to relay the mail of a run is the relay host of
+// this server, and not the domain's own: most mail goes there, to several domains, or it refuses
+// several other domains at the same time.
+func (w *outageSearch) relayHost(ctx context.Context, run []failure) (bool, error) {
+	refuses := provider.OfHost(run[0].RelayHost)
+	if provider.Page(refuses) != "" {
+		return false, nil
+	}
+	units := map[string]bool{}
+	for _, x := range w.causes[causeLogin] {
+		if x.evidence == unrelayed && provider.OfHost(x.RelayHost) == refuses && x.at >= run[0].at.add(-outageGap) && x.at <= lastOf(run).add(outageGap) {
+			units[x.unit] = true
+		}
+	}
+	if len(units) >= outageDomains {
+		return true, nil
+	}
+	f := w.during(run)
+	f.Since, f.Domain, f.Domains = f.Since.Add(-w.o.Past), "", nil
+	most, err := mostRelayed(ctx, w.s, f)
+	if err != nil || most != refuses {
+		return false, err
+	}
+	f.Relay = most
+	cells, err := w.s.Count(ctx, f, store.ByDomain)
+	return len(cells) >= relayDomains, err
 }
 
 // lapsed returns the outages of a cause that is the receiver's fault, one for each domain and run.

@@ -20,6 +20,8 @@ func TestReceiverAtFault(t *testing.T) {
 		return spread(n, 1, at, gap, mail{outcome: good, code: 250, to: "partner.example", relay: "mx.partner.example"})
 	}
 	unknown := mail{says: "550 5.1.1 User unknown in virtual alias table", outcome: bounce.Hard, to: "partner.example", relay: "mx.partner.example", stage: bounce.StageRcpt}
+	denied := mail{says: "554 5.7.1 <u1@partner.example>: Relay access denied", outcome: bounce.Hard, to: "partner.example", relay: "mx.partner.example", stage: bounce.StageRcpt}
+	at := func(relay string, port uint16) func(*mail) { return func(m *mail) { m.relay, m.port = relay, port } }
 	notFound := mail{says: "Host or domain name not found. Name service error for name=partner.example type=AAAA: Host not found", local: true, outcome: bounce.Hard, to: "partner.example"}
 	unrouteable := mail{says: "Unrouteable address", local: true, exim: true, outcome: bounce.Hard, to: "partner.example"}
 	strangers := func(m *mail) { m.to, m.id = "x"+m.to, "X"+m.id }
@@ -47,6 +49,14 @@ func TestReceiverAtFault(t *testing.T) {
 		})), ""},
 		{"addresses that never took mail", join(took(0, 12), with(spread(9, 1, day, gap, unknown), strangers)), ""},
 		{"a list with many dead addresses", join(took(0, 12), spread(3, 1, day, gap, unknown), with(spread(9, 1, day+10*time.Minute, gap, unknown), strangers)), ""},
+		{"a domain that its server does not serve any more", join(took(0, 12), spread(6, 1, day, gap, denied)), "likely domain_not_hosted: partner.example refuses all mail as for a domain that is not its own, though it took mail before"},
+		{"a domain that its server does not serve, in other words", join(took(0, 12), with(spread(6, 1, day, gap, denied), func(m *mail) { m.says = "550 5.1.2 domain not hosted here" })), "likely domain_not_hosted: "},
+		{"a domain that its server serves again", join(took(0, 12), spread(6, 1, day, gap, denied), took(day+6*time.Hour, 12)), "likely domain_not_hosted: "},
+		{"a domain whose server refuses some recipients as not its own", join(took(0, 12), spread(6, 1, day, gap, denied), with(took(day+10*time.Minute, 6), strangers)), ""},
+		{"a domain that its server never served", join(took(0, 12), with(spread(9, 1, day, gap, denied), strangers)), ""},
+		{"a domain that a server asks a login for", join(took(0, 12), with(spread(6, 1, day, gap, denied), func(m *mail) { m.says = "530 5.7.0 Authentication required" })), ""},
+		{"a domain that a submission server refuses", join(took(0, 12), with(spread(6, 1, day, gap, denied), at("smtp.campus.example", 587))), "confirmed login: "},
+		{"a domain that the relay host of all mail refuses", join(with(join(others, took(0, 12)), at("relay.campus.example", 25)), with(spread(6, 1, day, gap, denied), at("relay.campus.example", 25))), ""},
 		{"a domain that has expired, by Postfix", join(took(0, 12), spread(5, 1, day, gap, notFound)), "likely domain_not_found: partner.example is not found in the DNS, though it took mail before"},
 		{"a domain that has expired, by Exim", join(took(0, 12), spread(5, 1, day, gap, unrouteable)), "likely domain_not_found: partner.example is not found in the DNS"},
 		{"a domain that has expired, by Exim, other recipients", join(took(0, 12), with(spread(5, 1, day, gap, unrouteable), strangers)), "likely domain_not_found: partner.example is not found in the DNS"},
@@ -64,7 +74,7 @@ func TestReceiverAtFault(t *testing.T) {
 					continue
 				}
 				got = append(got, fmt.Sprintf("%s %s: %s", p.Level, p.Cause, p.Title))
-				if receiver := p.Cause == "user_table" || p.Cause == "domain_not_found"; receiver != (p.WhoActs() == bounce.ScopeRemote) || p.Why == "" || p.FirstCheck == "" || strings.Contains(p.FirstCheck, "DOMAIN") || len(p.Evidence) == 0 || receiver == p.Homemade() {
+				if receiver := p.Cause == "user_table" || strings.HasPrefix(p.Cause, "domain_not_"); receiver != (p.WhoActs() == bounce.ScopeRemote) || p.Why == "" || p.FirstCheck == "" || strings.Contains(p.FirstCheck, "DOMAIN") || len(p.Evidence) == 0 || receiver == p.Homemade() {
 					t.Errorf("%+v", p)
 				}
 			}

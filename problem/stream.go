@@ -325,9 +325,17 @@ func (x *refusalSearch) findRelay(ctx context.Context) error {
 	x.relayKnown = true
 	f := x.f
 	f.Outcomes, f.Reasons = nil, nil
-	cells, err := x.s.Count(ctx, f, store.ByRelay)
+	relay, err := mostRelayed(ctx, x.s, f)
+	x.relay = relay
+	return err
+}
+
+// mostRelayed returns the provider of the relays of more than half of the attempts that f selects,
+// except servers of this side; "" if there is none.
+func mostRelayed(ctx context.Context, s store.Reader, f store.Filter) (string, error) {
+	cells, err := s.Count(ctx, f, store.ByRelay)
 	if err != nil {
-		return err
+		return "", err
 	}
 	var all int64
 	n := map[string]int64{}
@@ -339,10 +347,10 @@ func (x *refusalSearch) findRelay(ctx context.Context) error {
 	}
 	for name, attempts := range n {
 		if 2*attempts > all {
-			x.relay = name
+			return name, nil
 		}
 	}
-	return nil
+	return "", nil
 }
 
 // findProvider finds the provider of refusals whose relay is unknown, such as refusals in the
