@@ -1,6 +1,7 @@
 package problem
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"hash/maphash"
@@ -78,14 +79,16 @@ func (w *outageSearch) findGone(ctx context.Context) error {
 			took[ascii.Lower(c.Keys[1])] = true
 		}
 	}
+	runs, err := w.untaken(ctx, byDomain, domains)
+	if err != nil {
+		return err
+	}
 	blamed := map[store.Ref]bool{}
 	for _, domain := range domains {
 		if !took[domain] {
 			continue
 		}
-		list := byDomain[domain]
-		slices.SortStableFunc(list, func(a, b failure) int { return int(a.at.sub(b.at)) })
-		for _, run := range w.byWindow(list) {
+		for _, run := range runs[domain] {
 			x := newOutage(causeGone, run)
 			if x.lasting < outageMessages || lastOf(run).sub(run[0].at) < theirsLasts || w.unknownDomains(all, run) >= outageDomains {
 				continue
@@ -117,6 +120,47 @@ func (w *outageSearch) findGone(ctx context.Context) error {
 		w.causes[cause] = slices.DeleteFunc(w.causes[cause], func(x failure) bool { return blamed[x.ref] })
 	}
 	return nil
+}
+
+// untaken splits the failures of each domain wherever a window passed without one and the domain took
+// mail in that time: at a weekend, nobody may write to it.
+func (w *outageSearch) untaken(ctx context.Context, byDomain map[string][]failure, domains []string) (map[string][][]failure, error) {
+	runs := map[string][][]failure{}
+	f := w.f
+	f.Outcomes, f.Reasons, f.Domain, f.Domains = []bounce.Outcome{bounce.Delivered}, nil, "", nil
+	for _, domain := range domains {
+		list := byDomain[domain]
+		slices.SortStableFunc(list, func(a, b failure) int { return cmp.Compare(a.at, b.at) })
+		if runs[domain] = w.byWindow(list); len(runs[domain]) < 2 {
+			continue
+		}
+		if since := list[0].at.time().Truncate(time.Hour); len(f.Domains) == 0 || since.Before(f.Since) {
+			f.Since = since
+		}
+		f.Domains = append(f.Domains, domain)
+	}
+	if len(f.Domains) == 0 {
+		return runs, nil
+	}
+	cells, err := w.s.Count(ctx, f, store.ByHour, store.ByDomain)
+	if err != nil {
+		return nil, err
+	}
+	took := map[string][]time.Time{} // hours
+	for i := range cells {
+		if at, err := time.Parse(hourLayout, cells[i].Keys[0]); err == nil && cells[i].Delivered > 0 {
+			domain := ascii.Lower(cells[i].Keys[1])
+			took[domain] = append(took[domain], at)
+		}
+	}
+	for _, domain := range f.Domains {
+		runs[domain] = split(byDomain[domain], func(a, b *failure) bool {
+			return b.at.sub(a.at) >= w.o.Window && slices.ContainsFunc(took[domain], func(hour time.Time) bool {
+				return hour.Add(time.Hour).After(a.at.time()) && !hour.After(b.at.time())
+			})
+		})
+	}
+	return runs, nil
 }
 
 // unknownDomains counts the unrelated domains that took mail and are not found in the time of a run.

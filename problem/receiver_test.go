@@ -2,6 +2,7 @@ package problem_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -82,6 +83,30 @@ func TestReceiverAtFault(t *testing.T) {
 				t.Errorf("%q, want %q", all, test.want)
 			}
 		})
+	}
+}
+
+// TestReceiverWithoutMail holds that a domain without mail for longer than a window, as at a weekend,
+// is one incident, and that it is two if it took mail in between.
+func TestReceiverWithoutMail(t *testing.T) {
+	const gap = 20 * time.Minute
+	others := spread(5*72, 15, 0, gap, mail{outcome: good, code: 250, relay: "mx.d%d.example"})
+	took := func(at time.Duration) []mail {
+		return spread(12, 1, at, gap, mail{outcome: good, code: 250, to: "partner.example", relay: "mx.partner.example"})
+	}
+	for cause, m := range map[string]mail{
+		"domain_not_found":  {says: "Host or domain name not found. Name service error for name=partner.example type=AAAA: Host not found", local: true},
+		"user_table":        {says: "550 5.1.1 User unknown", relay: "mx.partner.example", stage: bounce.StageRcpt},
+		"domain_not_hosted": {says: "554 5.7.1 Relay access denied", relay: "mx.partner.example", stage: bounce.StageRcpt},
+	} {
+		m.outcome, m.to = bounce.Hard, "partner.example"
+		pieces := join(took(0), spread(4, 1, day, gap, m), spread(4, 1, 2*day+6*time.Hour, gap, m))
+		for want, mails := range map[int][]mail{1: pieces, 2: join(pieces, took(day+12*time.Hour))} {
+			found := slices.DeleteFunc(problemsOf(t, join(others, mails)), func(p problem.Problem) bool { return p.Cause != cause })
+			if len(found) != want || want == 1 && (found[0].Messages != 8 || !found[0].Since.Equal(begin.Add(day))) {
+				t.Errorf("%s: %d incidents, want %d: %+v", cause, len(found), want, found)
+			}
+		}
 	}
 }
 
