@@ -44,7 +44,7 @@ func TestEffects(t *testing.T) {
 		{"4xx, still queued", refused("421", bounce.Soft), problem.EffectDeferred, "big.example defers shop.example: bad reputation", 12},
 		{"4xx, taken later", retried(refused("421", bounce.Soft), later), problem.EffectDeferred, "big.example defers shop.example: bad reputation", 0},
 		{"4xx, one returned", join(refused("421", bounce.Soft), refused("450", bounce.Hard)[:1]), problem.EffectRefused, "big.example refuses shop.example: bad reputation", 11},
-		{"4xx, returned days later", join(refused("421", bounce.Soft), with(refused("421", bounce.Hard), func(m *mail) { m.at += 40 * time.Hour })), problem.EffectDeferred, "big.example defers shop.example: bad reputation", 0},
+		{"4xx, returned days later", join(refused("421", bounce.Soft), with(refused("421", bounce.Hard), func(m *mail) { m.at += 40 * time.Hour })), problem.EffectRefused, "big.example defers shop.example: bad reputation", 0},
 		{"a filter that is down", join(before, down), problem.EffectNotDelivered, "Nothing goes out", 30},
 		{"a filter that was down", join(before, retried(down, 3*time.Hour)), problem.EffectDelayed, "fails at the next hop", 0},
 		{"a filter that was down, one message still queued", join(before, retried(down[1:], 3*time.Hour), down[:1]), problem.EffectNotDelivered, "fails at the next hop", 1},

@@ -30,6 +30,7 @@ type incident struct {
 	all      []*refusal // since the onset, at least one
 	past     []*refusal // of the same streams, before the onset
 	samples  []sample
+	expired  []expiry // mail that expired in the period: see findExpired
 
 	began, until moment          // the first refusal (the onset), and the last
 	lasted       moment          // the last refusal that is no stray; see Course

@@ -246,16 +246,15 @@ type outageSearch struct {
 	seed    maphash.Seed
 	reached *reached
 	own     map[string]bool // keyed by relay name: see takenByOthers
-	gone    []failure       // that expired in the period; see readExpired
-	asked   bool            // gone was read
+	gone    *expiries
 	took    map[string]bool // domains that took mail, in lower case; true: at a server of others; nil: not read yet
 }
 
 // findOutages finds the faults of the sending side among the failed attempts that match f. If an
 // outage already goes on at the first failure that was read, findOutages reads more of the past.
-func findOutages(ctx context.Context, s store.Reader, f store.Filter, o Thresholds, end moment, reached *reached, rows bool) ([]Problem, error) {
+func findOutages(ctx context.Context, s store.Reader, f store.Filter, o Thresholds, end moment, reached *reached, gone *expiries, rows bool) ([]Problem, error) {
 	for back := o.Quiet(); ; back = min(outageFurther*back, o.Past) {
-		w := &outageSearch{s: s, f: f, o: o, end: end, causes: map[string][]failure{}, theirs: map[string][]lapse{}, seed: maphash.MakeSeed(), reached: reached, own: map[string]bool{}}
+		w := &outageSearch{s: s, f: f, o: o, end: end, causes: map[string][]failure{}, theirs: map[string][]lapse{}, seed: gone.seed, reached: reached, gone: gone, own: map[string]bool{}}
 		if !f.Since.IsZero() {
 			w.from = momentOf(f.Since.Add(-back))
 		}
@@ -796,7 +795,7 @@ type outage struct {
 	texts  []*store.Attempt // texts of its first day; they determine its name
 	shown  []*store.Attempt // texts of the period
 
-	expired []failure // in the period, of messages that failed in the run
+	expired []expiry // in the period, of messages that failed in the run
 
 	messages, recipients, returned map[uint64]bool // returned: messages that were given up
 	valid                          map[uint64]bool // recipients who took mail before or afterwards
@@ -1052,12 +1051,11 @@ func (w *outageSearch) outage(ctx context.Context, cause string, run []failure) 
 	if len(x.period) == 0 {
 		return nil, nil
 	}
-	if err := w.readExpired(ctx); err != nil {
+	var err error
+	if x.expired, err = w.expiredOf(ctx, run); err != nil {
 		return nil, err
 	}
-	x.expired = w.expiredOf(run)
 	firstDay, _ := slices.BinarySearchFunc(run, run[0].at.add(w.o.Window), func(a failure, t moment) int { return cmp.Compare(a.at, t) })
-	var err error
 	if x.texts, err = w.lookUp(ctx, run[:firstDay]); err != nil {
 		return nil, err
 	}
@@ -1103,39 +1101,22 @@ func (w *outageSearch) outage(ctx context.Context, cause string, run []failure) 
 	return x, err
 }
 
-// readExpired reads, once, the mail that expired in the period.
-func (w *outageSearch) readExpired(ctx context.Context) error {
-	f, ok := w.f.Restrict([]bounce.Reason{bounce.Expired})
-	if w.asked || !ok {
-		return nil
+// expiredOf returns the expired mail that a run had last failed.
+func (w *outageSearch) expiredOf(ctx context.Context, run []failure) (list []expiry, err error) {
+	all, err := w.gone.all(ctx)
+	if err != nil || len(all) == 0 {
+		return nil, err
 	}
-	w.asked, f.NoHistory = true, true
-	for r, err := range w.s.Refusals(ctx, f) {
-		if err != nil {
-			return err
-		}
-		if len(w.gone) == failuresKept {
-			w.gone = append(w.gone[:0], w.gone[failuresKept/2:]...)
-		}
-		w.gone = append(w.gone, failure{Traits: r.Traits, ref: r.Ref(), at: momentOf(r.Time), message: r.Message, recipient: maphash.String(w.seed, r.Recipient)})
-	}
-	return nil
-}
-
-// expiredOf returns the expired mail that a run had last failed: within a window, since a queue tries
-// each message at least once a day.
-func (w *outageSearch) expiredOf(run []failure) (list []failure) {
 	last := map[[2]uint64]moment{}
 	for i := range run {
 		last[[...]uint64{run[i].message, run[i].recipient}] = run[i].at
 	}
-	for i := range w.gone {
-		a := &w.gone[i]
-		if at, failed := last[[...]uint64{a.message, a.recipient}]; failed && a.at.sub(at).Abs() < w.o.Window {
-			list = append(list, *a)
+	for i := range all {
+		if at, failed := last[all[i].pair()]; failed && all[i].follows(at, w.o.Window) {
+			list = append(list, all[i])
 		}
 	}
-	return list
+	return list, nil
 }
 
 // isAll reports whether all mail fails.
@@ -1268,7 +1249,7 @@ func (w *outageSearch) measure(ctx context.Context, x *outage, p *Problem) error
 		}
 	}
 	p.Waiting = len(waiting)
-	late := !slices.ContainsFunc(x.run, func(a failure) bool { return a.hard() || a.after == 0 || a.after > w.last })
+	late := len(x.expired) == 0 && !slices.ContainsFunc(x.run, func(a failure) bool { return a.hard() || a.after == 0 || a.after > w.last })
 	if !p.Ongoing && late {
 		p.Effect = EffectDelayed
 	}

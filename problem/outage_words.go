@@ -190,7 +190,7 @@ func (x *outage) problem() *Problem {
 		inPeriod, shown = domainsOf(x.period), newOutage(x.cause, x.period)
 	}
 	for i := range x.expired {
-		shown.returned[x.expired[i].message] = true
+		x.returned[x.expired[i].message], shown.returned[x.expired[i].message] = true, true
 	}
 	first, last := &x.period[0], &x.period[len(x.period)-1]
 	p := &Problem{

@@ -29,7 +29,8 @@ const (
 // The effects of a problem on its mail.
 const (
 	EffectRefused = "refused"
-	// EffectDeferred: on the first day each reply was a 4xx, and the MTA tries again.
+	// EffectDeferred: on the first day each reply was a 4xx, and the MTA tries again; nothing was
+	// returned in the period.
 	EffectDeferred     = "deferred"
 	EffectReturned     = "returned"      // of a flood, or of a receiver at fault
 	EffectNotDelivered = "not delivered" // no reply refused it
@@ -285,20 +286,20 @@ func search(ctx context.Context, s store.Reader, f store.Filter, o Thresholds, w
 	if err != nil {
 		return nil, err
 	}
-	reached := newReached(f)
+	reached, gone := newReached(f), newExpiries(s, f)
 	floods := &floodSearch{}
 	if w.floods {
 		if floods, err = findFloods(ctx, s, f, o, end, w.rows); err != nil {
 			return nil, err
 		}
 	}
-	refused, err := findRefusals(ctx, s, f, o, end, reached, floods, w.rows)
+	refused, err := findRefusals(ctx, s, f, o, end, reached, gone, floods, w.rows)
 	if err != nil {
 		return nil, err
 	}
 	var own []Problem
 	if w.outages {
-		if own, err = findOutages(ctx, s, f, o, end, reached, w.rows); err != nil {
+		if own, err = findOutages(ctx, s, f, o, end, reached, gone, w.rows); err != nil {
 			return nil, err
 		}
 	}
@@ -358,8 +359,8 @@ func Searched() []bounce.Reason {
 
 // findRefusals finds the problems that appear as refusals by receivers. Refusals of floods are their
 // effects, and no problems.
-func findRefusals(ctx context.Context, s store.Reader, f store.Filter, o Thresholds, end moment, reached *reached, floods *floodSearch, rows bool) ([]Problem, error) {
-	x, err := readRefusals(ctx, s, f, o, reached, floods)
+func findRefusals(ctx context.Context, s store.Reader, f store.Filter, o Thresholds, end moment, reached *reached, gone *expiries, floods *floodSearch, rows bool) ([]Problem, error) {
+	x, err := readRefusals(ctx, s, f, o, gone.seed, reached, floods)
 	if err != nil || x == nil {
 		return nil, err
 	}
@@ -369,6 +370,9 @@ func findRefusals(ctx context.Context, s store.Reader, f store.Filter, o Thresho
 	}
 	incidents, histories, err := x.incidents(ctx)
 	if err != nil {
+		return nil, err
+	}
+	if err := x.findExpired(ctx, incidents, gone); err != nil {
 		return nil, err
 	}
 	if err := readTexts(ctx, s, incidents); err != nil {

@@ -27,6 +27,7 @@ type refusal struct {
 	valid     bool   // before or since: the address is known to be valid
 	took      bool   // as valid, even if the mailbox was said to be unknown in between
 	hard      bool   // the MTA gave up and returned the message
+	expired   bool   // the message expired in the period: see findExpired
 	mended    bool   // the recipient took mail soon afterwards: see delayed
 	reached   bool   // the recipient took mail afterwards, until the end of the period, if only from a smarthost
 	claimed   bool   // part of a likely incident
@@ -281,9 +282,9 @@ func (c *counter) each(list []*refusal, of func(*refusal) (value uint64, ok bool
 func validRecipient(r *refusal) (uint64, bool) { return r.recipient, r.valid }
 func anyRecipient(r *refusal) (uint64, bool)   { return r.recipient, true }
 func anyMessage(r *refusal) (uint64, bool)     { return r.message, true }
-func lastingMessage(r *refusal) (uint64, bool) { return r.message, !r.mended }
-func lostMessage(r *refusal) (uint64, bool)    { return r.message, r.hard }
-func harmedMessage(r *refusal) (uint64, bool)  { return r.message, r.hard || !r.reached }
+func lastingMessage(r *refusal) (uint64, bool) { return r.message, !r.mended || r.expired }
+func lostMessage(r *refusal) (uint64, bool)    { return r.message, r.hard || r.expired }
+func harmedMessage(r *refusal) (uint64, bool)  { return r.message, r.hard || r.expired || !r.reached }
 
 // traitCount counts the refusals with the same traits.
 type traitCount struct {

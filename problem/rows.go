@@ -42,7 +42,7 @@ type row struct {
 // nil if its figure counts no rows: some figures are sums of the store.
 type rows struct {
 	failures      []row // failed attempts of the period
-	expired       []row // mail of an outage that expired in the period
+	expired       []row // mail that expired in the period
 	before, onset []row // one for each message of Problem.Before and Problem.Onset
 	taken         []row // one for each message
 	reached       []row // failed attempts of the recipients reached since
@@ -142,6 +142,9 @@ func (x *refusalSearch) rowsOf(in *incident, histories []store.History) (out row
 	for _, r := range in.refusals {
 		out.failures = append(out.failures, r.row())
 	}
+	for i := range in.expired {
+		out.expired = append(out.expired, in.expired[i].row())
+	}
 	if in.onset == nil && len(in.taken) == 0 {
 		return out
 	}
@@ -187,8 +190,7 @@ func (x *outage) rows(last moment) (out rows) {
 	}
 	var expired []row
 	for i := range x.expired {
-		a := &x.expired[i]
-		expired = append(expired, row{Ref: a.ref, message: a.message, recipient: a.recipient, hard: true})
+		expired = append(expired, x.expired[i].row())
 	}
 	return rows{failures: failures, expired: expired, reached: reached}
 }

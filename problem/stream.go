@@ -160,14 +160,14 @@ type refusalSearch struct {
 
 // readRefusals reads the refusals that match f, and the past refusals for comparison. It returns
 // nil if f selects none or the store is empty.
-func readRefusals(ctx context.Context, s store.Reader, f store.Filter, o Thresholds, reached *reached, floods *floodSearch) (*refusalSearch, error) {
+func readRefusals(ctx context.Context, s store.Reader, f store.Filter, o Thresholds, seed maphash.Seed, reached *reached, floods *floodSearch) (*refusalSearch, error) {
 	if _, ok := f.Restrict(refusedReasons); !ok {
 		return nil, nil
 	}
 	x := &refusalSearch{
 		s: s, f: f, o: o, floods: floods, since: math.MinInt64, until: math.MaxInt64, from: math.MinInt64,
 		named: map[key]*stream{}, silent: map[key]*stream{}, traits: map[*store.Traits]*traits{}, coarse: map[coarse]*traits{}, hosts: map[string]string{},
-		seed: maphash.MakeSeed(), retries: map[[2]uint64]int{},
+		seed: seed, retries: map[[2]uint64]int{},
 	}
 	all, err := s.Span(ctx, store.Filter{})
 	if err != nil || all.IsZero() {

@@ -161,11 +161,12 @@ func (in *incident) problem(o Thresholds, seen *counter) Problem {
 		Reasons: map[bounce.Reason]int64{}, keys: in.keys, Origins: in.origins,
 	}
 	p.Waiting = seen.count(in.refusals, harmedMessage) - p.Returned
+	p.Returned += in.expiredOnly()
 	p.delayed = in.delayed(seen)
 	var at store.Stream
 	from(&at, in.refusals)
 	p.refusedAt = &store.Destination{Relays: at.Relays, Domains: at.Domains}
-	if in.defers() {
+	if in.defers() && p.Returned == 0 {
 		p.Effect = EffectDeferred
 	}
 	for _, c := range counts {
@@ -192,7 +193,11 @@ func (in *incident) problem(o Thresholds, seen *counter) Problem {
 		if len(in.originals) == 1 {
 			mail = "mail forwarded from " + in.originals[0]
 		}
-		p.Title = mail + " is " + p.Effect + " as spam at " + strings.Join(provider.Names(p.Providers), ", ")
+		does := EffectRefused
+		if in.defers() {
+			does = EffectDeferred
+		}
+		p.Title = mail + " is " + does + " as spam at " + strings.Join(provider.Names(p.Providers), ", ")
 		p.Short, p.homemade = p.Title, true
 		p.SenderDomains = []string{} // the senders are strangers
 	}
