@@ -50,6 +50,7 @@ type Unreached struct {
 	// UsualMessages is the largest number of messages in these hours on one of the earlier days.
 	UsualMessages int
 	Queue         *Queue // of a provider that died; nil: not known
+	Retried       int    // of a provider that died: see Queue.Retried
 }
 
 // A Queue is the mail that a provider did not take since its failures began, once for each
@@ -59,6 +60,7 @@ type Queue struct {
 	Oldest    time.Time `json:"oldest,omitzero"` // the first attempt of the oldest that waits
 	GivenUp   int       `json:"given_up"`
 	FirstLost time.Time `json:"first_lost,omitzero"` // when the first was given up
+	Retried   int       `json:"-"`                   // tried again GreylistingMost after the first attempt
 }
 
 // When a provider that died is an incident, however little mail goes there: after deadFor without a
@@ -90,9 +92,19 @@ func (u *Unreached) Stalled() bool {
 	return u.Died && u.Failed >= stallLeast && u.Usual >= stallHours && u.Failed <= stallTimes*u.UsualMessages
 }
 
+// GreylistingMost is the time after the first attempt of a message within which greylisting ends.
+const GreylistingMost = greylisted
+
+// greyMany is the minimum number of messages that are greylisted for longer than GreylistingMost to make
+// an incident, whatever is known of the usual hours. Higher: later.
+const greyMany = 10
+
 // Dead reports whether a provider died, and not just now. A rate limit is no such evidence, unless
-// it stops the usual mail.
+// it stops the usual mail. Greylisting is none until messages were tried for longer than it takes.
 func (u *Unreached) Dead() bool {
+	if u.Reason == bounce.Greylisted && (u.Retried < IncidentLeast || u.Retried >= greyMany) {
+		return u.Died && u.Retried >= greyMany
+	}
 	if u.Stalled() || u.Reason == bounce.RateLimited {
 		return u.Stalled()
 	}
@@ -109,12 +121,15 @@ func (u *Unreached) Problem() Problem {
 	if judge.OwnDetail(u.Detail) { // the provider was not contacted
 		short = "mail to " + u.Name + " does not leave this side"
 	}
-	defers := u.Dead() && (u.Reason == bounce.RateLimited || u.Reason == bounce.SystemError)
+	defers := u.Dead() && (u.Reason == bounce.RateLimited || u.Reason == bounce.SystemError || u.Reason == bounce.Greylisted)
 	if defers {
 		short = u.Name + " defers all our mail"
 	}
 	cause, why := u.Cause, u.Why
-	if u.Reason == bounce.RateLimited {
+	switch u.Reason {
+	case bounce.Greylisted:
+		cause, why = "greylisting that never ends", "It defers each attempt as if it were the first: it keeps no record of them, or each comes from another address."
+	case bounce.RateLimited:
 		cause, why = "it says that it is busy", "Its replies speak of too much mail, but this is no more than usual, and none is taken."
 	}
 	p := Problem{
@@ -135,9 +150,12 @@ func (u *Unreached) Problem() Problem {
 	}
 	p.ID = p.id()
 	p.Background = !u.Dead() && (p.few() || p.Theirs() && perDay(u.Lost, u.Until.Sub(u.Since)) <= noisePerDay && u.Share < noiseShare)
-	if defers {
+	switch {
+	case u.Reason == bounce.Greylisted:
+		p.FirstCheck = "Whether all attempts come from one address of this server: several outgoing addresses, or IPv4 and IPv6 in turn, begin the greylisting again each time. If they do, tell the recipients' postmaster, by another way than mail; what waits is returned when its time in the queue is over."
+	case defers:
 		p.FirstCheck = "Whether others see the same (the provider's status page, lists of postmasters). The mail server tries again by itself; if it stays so, tell the recipients another way, for what waits is returned when its time in the queue is over."
-	} else if u.Dead() && p.Theirs() {
+	case u.Dead() && p.Theirs():
 		name := u.Provider
 		if !plain(name) {
 			name = "DOMAIN"

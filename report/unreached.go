@@ -28,6 +28,15 @@ var theirs = bounce.Reasons(func(r bounce.Reason) bool {
 	return r == bounce.RateLimited || r != bounce.Expired && judge.ReasonText(r).Scope == bounce.ScopeRemote
 })
 
+// theirs are the reasons of the failures of a row. Greylisting is the receiver's trouble only if it
+// never ends: see problem.Unreached.Dead.
+func (x *unreachedRow) theirs() []bounce.Reason {
+	if x.Reason == bounce.Greylisted {
+		return append(slices.Clone(theirs), bounce.Greylisted)
+	}
+	return theirs
+}
+
 // addUnreached adds to the problems the providers to which most mail is not delivered for a reason
 // of theirs: those with the most such messages, except those that another problem explains at the
 // same time. Of providers with little such mail it adds those that took some before and none for
@@ -73,9 +82,9 @@ func (r *Report) addUnreached(ctx context.Context, s store.Reader, o Options, ro
 			x := &unreachedRow{ProviderRow: &rows[0], name: rows[0].Provider, reasons: map[bounce.Reason]int64{}}
 			rows = rows[1:]
 			switch {
-			case !slices.Contains(theirs, x.Reason):
+			case !slices.Contains(x.theirs(), x.Reason):
 				continue
-			case x.Reason == bounce.RateLimited || x.Mark != MarkFails && (x.Mark != MarkTakes || x.lost() < markLeast):
+			case x.Reason == bounce.RateLimited || x.Reason == bounce.Greylisted || x.Mark != MarkFails && (x.Mark != MarkTakes || x.lost() < markLeast):
 				if x.little = true; max(x.lost(), x.Failed, x.Soft) == 0 { // older messages may be tried
 					continue
 				}
@@ -122,6 +131,7 @@ type unreachedRow struct {
 	reasons    map[bounce.Reason]int64 // failures in the period, by reason
 	back       time.Time               // when it took mail again, of one that died; see returned
 	taken      int64                   // messages taken since back
+	retried    int                     // until back: see problem.Queue.Retried
 }
 
 // served returns the cells of the providers in rows, by provider.
@@ -145,7 +155,7 @@ func (x *unreachedRow) is(routes *Routes, served map[string][]store.Cell) {
 	cells := served[x.Provider]
 	x.failed, x.relayless = map[string]int64{}, map[string]int64{}
 	for i := range cells {
-		domain, n := ascii.Lower(cells[i].Keys[0]), failuresOf(&cells[i])
+		domain, n := ascii.Lower(cells[i].Keys[0]), x.failuresOf(&cells[i])
 		if x.failed[domain] += n; cells[i].Keys[1] == "" {
 			x.relayless[domain] += n
 		}
@@ -181,7 +191,7 @@ func (r *Report) returned(ctx context.Context, s store.Reader, o Options, x *unr
 			}
 			began = time.Time{}
 		}
-		if began.IsZero() && failuresOf(&x.hours[i]) > 0 {
+		if began.IsZero() && x.failuresOf(&x.hours[i]) > 0 {
 			began = t
 		}
 	}
@@ -216,12 +226,12 @@ func (r *Report) returned(ctx context.Context, s store.Reader, o Options, x *unr
 	if q, err := r.queueOf(ctx, s, f, x.First); err != nil {
 		return err
 	} else if q != nil {
-		p.Failed = int64(q.Waiting + q.GivenUp)
+		p.Failed, x.retried = int64(q.Waiting+q.GivenUp), q.Retried
 	}
 	x.ProviderRow = &p
 	x.reasons = map[bounce.Reason]int64{}
 	for reason, n := range all.Reasons {
-		if slices.Contains(theirs, reason) || reason == bounce.Expired {
+		if slices.Contains(x.theirs(), reason) || reason == bounce.Expired {
 			x.reasons[reason] = n
 		}
 	}
@@ -235,11 +245,9 @@ func (r *Report) returned(ctx context.Context, s store.Reader, o Options, x *unr
 }
 
 // failuresOf counts the failures on the provider's side.
-func failuresOf(c *store.Cell) (failures int64) {
-	for reason, n := range c.Reasons {
-		if slices.Contains(theirs, reason) {
-			failures += n
-		}
+func (x *unreachedRow) failuresOf(c *store.Cell) (failures int64) {
+	for _, reason := range x.theirs() {
+		failures += c.Reasons[reason]
 	}
 	return failures
 }
@@ -298,7 +306,7 @@ func (x *unreachedRow) filter(o Options) store.Filter {
 func (x *unreachedRow) failures(o Options) store.Filter {
 	f := x.filter(o)
 	f.Outcomes = []bounce.Outcome{bounce.Soft, bounce.Hard}
-	f, _ = f.Restrict(theirs)
+	f, _ = f.Restrict(x.theirs())
 	return f
 }
 
@@ -345,7 +353,7 @@ func (r *Report) countBatch(ctx context.Context, s store.Reader, o Options, batc
 	f.Outcomes, f.Reasons = []bounce.Outcome{bounce.Soft, bounce.Hard}, nil
 	return r.count(ctx, s, f, batch, func(x *unreachedRow, c store.Cell) {
 		for reason, n := range c.Reasons {
-			if slices.Contains(theirs, reason) || reason == bounce.Expired { // what expires failed for one of theirs
+			if slices.Contains(x.theirs(), reason) || reason == bounce.Expired { // what expires failed for one of theirs
 				x.reasons[reason] += n
 			}
 		}
@@ -416,7 +424,7 @@ func (r *Report) explain(by []problem.Problem, x *unreachedRow) bool {
 		all += n
 		for i := range by {
 			if q := &by[i]; q.Outage() && !r.background(q) {
-				ours += q.FailedTo(domain, theirs)
+				ours += q.FailedTo(domain, x.theirs())
 			}
 		}
 	}
@@ -438,7 +446,7 @@ func (x *unreachedRow) lostByThem(ctx context.Context, s store.Reader, o Options
 	}
 	f := x.filter(o)
 	f.Outcomes, f.Since = []bounce.Outcome{bounce.Hard}, x.First
-	f, _ = f.Restrict(append(slices.Clone(theirs), bounce.Expired))
+	f, _ = f.Restrict(append(slices.Clone(x.theirs()), bounce.Expired))
 	c, err := store.CountAll(ctx, s, f)
 	return min(c.Hard, x.Hard), err
 }
@@ -500,7 +508,7 @@ func (r *Report) unreached(ctx context.Context, s store.Reader, o Options, row *
 		Provider: row.name, Name: provider.Name(row.name), Reason: row.Reason, Detail: row.detail, Cause: t.Title, Why: t.Meaning, Command: o.command("report", option, name),
 		FirstHeard: began, Since: row.First.UTC(), Until: row.Last.UTC(), Ongoing: c.taken == 0,
 		Attempts: row.Soft + row.Hard, Reasons: row.reasons, Lost: int(lost), Returned: int(returned), Waiting: int(row.pending), Tried: int(lost + c.between),
-		Share: float64(part(lost, r.handled)), Died: c.took && c.since == 0, Failed: int(c.messages), Usual: c.usual, UsualMessages: int(c.sends),
+		Share: float64(part(lost, r.handled)), Died: c.took && c.since == 0, Failed: int(c.messages), Usual: c.usual, UsualMessages: int(c.sends), Retried: row.retried,
 	}
 	u.Late = !row.back.IsZero() && row.lost() == 0
 	if len(t.Do) > 0 {
@@ -517,6 +525,9 @@ func (r *Report) unreached(ctx context.Context, s store.Reader, o Options, row *
 		}
 		if u.Queue, err = r.queueOf(ctx, s, row.filter(o), cmp.Or(began, u.Since)); err != nil {
 			return nil, afterwards{}, err
+		}
+		if u.Queue != nil {
+			u.Retried = u.Queue.Retried
 		}
 	}
 	switch {
@@ -594,7 +605,7 @@ func (x *unreachedRow) restrict(ctx context.Context, s store.Reader, o Options, 
 // of the period, and what was given up until then. It returns nil if there is too much to count.
 func (r *Report) queueOf(ctx context.Context, s store.Reader, f store.Filter, since time.Time) (*problem.Queue, error) {
 	f.Since, f.Outcomes, f.Reasons, f.NoHistory = since, []bounce.Outcome{bounce.Soft, bounce.Hard}, nil, true
-	first, ended, read := map[pair]time.Time{}, map[pair]bool{}, 0
+	first, ended, retried, read := map[pair]time.Time{}, map[pair]bool{}, map[pair]bool{}, 0
 	q := &problem.Queue{}
 	for x, err := range s.Refusals(ctx, f) { // in the order of time
 		if err != nil {
@@ -604,6 +615,9 @@ func (r *Report) queueOf(ctx context.Context, s store.Reader, f store.Filter, si
 			return nil, nil
 		}
 		p := pairOf(x)
+		if t := first[p]; !t.IsZero() && !x.Untried && x.Time.Sub(t) >= problem.GreylistingMost {
+			retried[p] = true
+		}
 		switch {
 		case x.Outcome == bounce.Hard:
 			if len(ended) == 0 {
@@ -615,7 +629,7 @@ func (r *Report) queueOf(ctx context.Context, s store.Reader, f store.Filter, si
 			first[p] = x.Time.UTC()
 		}
 	}
-	q.Waiting, q.GivenUp = len(first), len(ended)
+	q.Waiting, q.GivenUp, q.Retried = len(first), len(ended), len(retried)
 	for _, t := range first {
 		if q.Oldest.IsZero() || t.Before(q.Oldest) {
 			q.Oldest = t
@@ -672,7 +686,7 @@ func (r *Report) unreachedCourse(ctx context.Context, s store.Reader, o Options,
 		if cells[i].Delivered > 0 {
 			taking = append(taking, taken{t, cells[i].Messages})
 		}
-		failures := failuresOf(&cells[i])
+		failures := row.failuresOf(&cells[i])
 		switch {
 		case later && row.little && !last.IsZero() && cells[i].Delivered > 0: // over, even if some failed in that hour
 			first = t

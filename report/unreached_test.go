@@ -23,6 +23,7 @@ type deferral struct {
 	domain string
 	listed bool            // refused for a listing, else not reached
 	busy   bool            // deferred by a server that is busy
+	grey   bool            // greylisted
 	guess  bounce.Reason   // the reason is a guess from the words of a refusal
 	tries  []time.Duration // since the start of the log
 	at     string          // the relay's domain; "": domain
@@ -98,6 +99,10 @@ func queueDays(t *testing.T, until time.Duration, mails ...[]deferral) (days fun
 				if d.busy {
 					a.Local, a.Code, a.RelayHost, a.Response = false, 451, "mx."+d.domain, "451 4.7.500 Server busy. Please try again later"
 					a.Verdict = bounce.Verdict{Reason: bounce.RateLimited, Scope: bounce.ScopeSender, Rule: "test", Confidence: bounce.NamedCause}
+				}
+				if d.grey {
+					a.Local, a.Code, a.RelayHost, a.Response = false, 450, "mx."+d.domain, "450 4.2.0 Recipient address rejected: Greylisted"
+					a.Verdict = bounce.Verdict{Reason: bounce.Greylisted, Scope: bounce.NobodyActs, Rule: "test", Confidence: bounce.NamedCause}
 				}
 				switch last := i == len(d.tries)-1; {
 				case last && d.end == "sent":
@@ -279,6 +284,60 @@ func TestStalled(t *testing.T) {
 				if !in.IsBackground() {
 					_, title, _ := strings.Cut(in.Title, " ")
 					got = fmt.Sprintf("%s, %d of %d, ongoing %v", title, in.Refused, in.Tried, in.Ongoing)
+				}
+			}
+			if got != c.want {
+				t.Errorf("%s, want %s", got, c.want)
+			}
+		})
+	}
+}
+
+// TestGreylistingWithoutEnd holds that a domain that took mail and greylists every attempt since, for
+// longer than greylisting takes, is an incident with an end. Usual greylisting is none, however many
+// messages, nor is mail that is tried once.
+func TestGreylistingWithoutEnd(t *testing.T) {
+	others, usual := sent("fine.example", 8*400, 0, oneDay/400), func(to time.Duration) []deferral { return sent("grey.example", int(to/hour), 10*time.Minute, hour) }
+	grey := func(n int, at, gap, again, after time.Duration, end string) []deferral {
+		list := deferrals("grey.example", n, at, gap, again, after, end)
+		for i := range list {
+			list[i].grey = true
+		}
+		return list
+	}
+	until := func(list []deferral, end time.Duration) []deferral { // all attempts fail until then
+		for i := range list {
+			tries := list[i].tries
+			for len(tries) > 1 && tries[len(tries)-2] >= end {
+				tries = tries[:len(tries)-1]
+			}
+			tries[len(tries)-1] = end
+			list[i].tries = tries
+		}
+		return list
+	}
+	at := 4*oneDay + 8*hour
+	for _, c := range []struct {
+		name  string
+		mails []deferral
+		read  time.Duration
+		want  string
+	}{
+		{"going on, a few hours", slices.Concat(usual(at), grey(9, at, hour, hour/2, 4*oneDay, "")), at + 9*hour, "grey.example defers all our mail: greylisting that never ends, 9, ongoing true, acts remote"},
+		{"over", slices.Concat(usual(at), until(grey(9, at, hour, hour/2, oneDay, "sent"), at+9*hour), sent("grey.example", 20, at+9*hour+time.Minute, hour)), at + 12*hour, "grey.example defers all our mail: greylisting that never ends, 9, ongoing false, acts remote"},
+		{"many, and a short past", slices.Concat(usual(0), sent("grey.example", 3, at-3*hour, hour), grey(15, at, hour/2, hour/2, 4*oneDay, "")), at + 12*hour, "grey.example defers all our mail: greylisting that never ends, 15, ongoing true, acts remote"},
+		{"few, and a short past", slices.Concat(usual(0), sent("grey.example", 3, at-3*hour, hour), grey(8, at, hour, hour/2, 4*oneDay, "")), at + 12*hour, "nothing"},
+		{"two hours", slices.Concat(usual(at), grey(9, at, hour/4, hour/4, 4*oneDay, "")), at + 2*hour, "nothing"},
+		{"usual greylisting", slices.Concat(usual(at), grey(200, at, hour/10, 10*time.Minute, 20*time.Minute, "sent")), at + 12*hour, "nothing"},
+		{"a domain that never took mail", grey(9, at, hour, hour/2, 4*oneDay, ""), at + 12*hour, "nothing"},
+		{"messages that are not tried again", slices.Concat(usual(at), grey(12, at, hour, 5*oneDay, 5*oneDay, "")), at + 12*hour, "nothing"},
+		{"some is taken", slices.Concat(usual(at+12*hour), grey(9, at, hour, hour/2, 4*oneDay, "")), at + 12*hour, "nothing"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := "nothing"
+			for _, in := range queueLog(t, c.read, others, c.mails)(4).Incidents() {
+				if !in.IsBackground() {
+					got = fmt.Sprintf("%s, %d, ongoing %v, acts %s", in.Title, in.Refused, in.Ongoing, in.Scope)
 				}
 			}
 			if got != c.want {
@@ -616,7 +675,7 @@ func TestByHour(t *testing.T) {
 	slices.Reverse(reversed)
 	for _, cells := range [][]store.Cell{all(), reversed} {
 		hours := byHour(cells)
-		if len(hours) != 2 || hours[0].Delivered != 2 || hours[1].Delivered != 4 || hours[1].Soft != 4 || hours[1].Messages != 8 || failuresOf(&hours[1]) != 4 {
+		if len(hours) != 2 || hours[0].Delivered != 2 || hours[1].Delivered != 4 || hours[1].Soft != 4 || hours[1].Messages != 8 || hours[1].Reasons[bounce.Connection] != 4 {
 			t.Errorf("%+v", hours)
 		}
 	}
