@@ -200,6 +200,10 @@ func sparedWords(x *store.Fault) string {
 		return "refuses this sender, may take mail from others"
 	case bounce.Policy:
 		return "refused by policy, not because of the address"
+	case bounce.RelayDenied:
+		if x.Detail == "" { // else a login
+			return "relaying denied: a fault of its server or of this side, not of the address"
+		}
 	case bounce.Expired:
 		return "time for retries ran out"
 	case bounce.Unknown:

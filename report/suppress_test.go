@@ -99,6 +99,7 @@ func TestSuppressionDoubts(t *testing.T) {
 		{"the domain's server says that the mailbox is gone", []store.Attempt{attempt("u@firm.example", 0, nil), attempt("u@firm.example", time.Hour, refusedBy("mx2.firm.example"))}, []string{"u@firm.example"}, ""},
 		{"a server that never took mail of a domain that others serve", []store.Attempt{attempt("x@firm.example", 0, nil), attempt("u@firm.example", time.Hour, refusedBy("old.host.example"))}, nil, "your route"},
 		{"such a server, for days", []store.Attempt{attempt("x@firm.example", 0, nil), attempt("u@firm.example", time.Hour, refusedBy("new.host.example")), attempt("u@firm.example", 80*time.Hour, refusedBy("new.host.example"))}, []string{"u@firm.example"}, ""},
+		{"a server that refuses to relay to it", []store.Attempt{attempt("u@firm.example", time.Hour, replied(bounce.RelayDenied, "554 5.7.1 <u@firm.example>: Relay access denied"))}, nil, "of its server or of this side"},
 		{"a reply that no rule knows", []store.Attempt{attempt("u@firm.example", time.Hour, func(a *store.Attempt) { said(a); a.Confidence = bounce.Guess })}, nil, "guess"},
 		{"a mailbox that is closed for a while", []store.Attempt{attempt("u@firm.example", time.Hour, replied(bounce.MailboxDisabled, "550 5.2.1 <u@firm.example>: account suspended for the moment, please try again later"))}, nil, "for a time"},
 		{"the same in another language", []store.Attempt{attempt("u@firm.example", time.Hour, replied(bounce.MailboxDisabled, "550 5.2.1 Postfach vorübergehend gesperrt"))}, nil, "for a time"},
