@@ -66,6 +66,9 @@ func TestRefusalsExpire(t *testing.T) {
 				for _, p := range problemsIn(t, db, f) {
 					if p.Reason == bounce.Reputation {
 						got = append(got, figures{p.Messages, p.Returned, p.Waiting, p.Effect})
+						if p.Expired != p.Returned { // one recipient each
+							t.Errorf("day %d: %d expired", d, p.Expired)
+						}
 					}
 				}
 				if diff := gocmp.Diff([]figures{want}, got); diff != "" {

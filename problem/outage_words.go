@@ -197,7 +197,7 @@ func (x *outage) problem() *Problem {
 		Level: x.level(), Reason: onset.Reason, Detail: onset.Detail, Cause: x.cause, Effect: EffectNotDelivered,
 		SenderDomains: []string{}, Providers: []string{}, Addresses: []string{}, ValidRecipients: []string{}, ValidBefore: []string{},
 		Evidence: evidenceOf(x.shown), Hours: []Hour{}, Domains: inPeriod,
-		Since: first.at.time(), Until: last.at.time(), Attempts: int64(len(x.period)), Messages: len(shown.messages), Recipients: len(shown.recipients), Returned: len(shown.returned),
+		Since: first.at.time(), Until: last.at.time(), Attempts: int64(len(x.period)), Messages: len(shown.messages), Recipients: len(shown.recipients), Returned: len(shown.returned), Expired: len(x.expired),
 		FirstCheck: kind.firstCheck, OtherExplanation: kind.otherExplanation, DisprovedBy: kind.disprovedBy, Why: x.why(),
 		Scan:    "bouncelog report --reason " + onset.Reason.String(),
 		Reasons: map[bounce.Reason]int64{}, keys: []key{{what: outageOf, detail: x.cause}}, failedTo: map[domainReason]int64{},

@@ -97,6 +97,9 @@ type Problem struct {
 	Older int `json:"-"`
 	// Returned counts the messages that were given up: their mail is lost.
 	Returned int `json:"returned"`
+	// Expired counts the recipients of messages of Returned that were given up at the end of the queue
+	// lifetime.
+	Expired int `json:"-"`
 	// Waiting counts the messages that were not given up, and of which nothing tells that they were
 	// delivered by the end of the period: their recipients took no mail since.
 	Waiting         int      `json:"waiting"`

@@ -161,7 +161,7 @@ func (in *incident) problem(o Thresholds, seen *counter) Problem {
 		Reasons: map[bounce.Reason]int64{}, keys: in.keys, Origins: in.origins,
 	}
 	p.Waiting = seen.count(in.refusals, harmedMessage) - p.Returned
-	p.Returned += in.expiredOnly()
+	p.Returned, p.Expired = p.Returned+in.expiredOnly(), len(in.expired)
 	p.delayed = in.delayed(seen)
 	var at store.Stream
 	from(&at, in.refusals)

@@ -156,7 +156,8 @@ type Incident struct {
 	// Remains: see problem.Problem.Remains.
 	Remains bool `json:"-"`
 
-	noise bool
+	noise   bool
+	expired bool // some of the returned messages expired
 }
 
 // The values of Incident.After.
@@ -400,7 +401,7 @@ func (r *Report) incident(p *problem.Problem) Incident {
 	if !p.Ongoing {
 		in.EndedAfter = r.unlogged(p.Until, in.End())
 	}
-	in.noise = p.Background
+	in.noise, in.expired = p.Background, p.Expired > 0
 	if len(p.SenderDomains) > problem.SendersNamed && p.Reason != bounce.NoReason {
 		in.ListSenders = r.bySender(p.Reason)
 	}
@@ -515,6 +516,15 @@ func (in *Incident) Figures() string {
 	return fmt.Sprintf("%d of %d messages", in.Refused, in.Tried)
 }
 
+// harm returns the figures for the sentence of the verdict: with the number of returned messages if
+// some expired. Then the title says that the mail was deferred or failed, not that it was returned.
+func (in *Incident) harm() string {
+	if !in.expired {
+		return in.Figures()
+	}
+	return fmt.Sprintf("%s, %d returned", in.Figures(), in.Lost)
+}
+
 // Clock formats a point in time for the report, without the date on the day of the report.
 func (r *Report) Clock(t time.Time) string {
 	t = t.In(r.Location)
@@ -610,7 +620,7 @@ func (v *Verdict) say(r *Report) {
 		if when.Known(in.Since) {
 			since = "since " + since
 		}
-		good(", %s, %s", since, in.Figures())
+		good(", %s, %s", since, in.harm())
 		if in.After == AfterEnded {
 			good("; ended %s", r.EndWords(in))
 		}
@@ -629,7 +639,7 @@ func (v *Verdict) say(r *Report) {
 	}
 	over := func() {
 		if in := v.oursEnded(); in != nil {
-			good(" Ended %s: %s, %s.", r.EndWords(in), in.Title, in.Figures())
+			good(" Ended %s: %s, %s.", r.EndWords(in), in.Title, in.harm())
 		}
 	}
 	switch {
@@ -684,7 +694,7 @@ func (v *Verdict) say(r *Report) {
 		}
 		good(" After the period: ")
 		bad("%s", in.Title)
-		good(", since %s, %s%s.", r.Clock(in.Since), in.Figures(), more)
+		good(", since %s, %s%s.", r.Clock(in.Since), in.harm(), more)
 	}
 	phrases := v.Phrases
 	v.Phrases = nil

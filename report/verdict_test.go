@@ -33,6 +33,25 @@ func TestOneWindow(t *testing.T) {
 	}
 }
 
+// TestExpiredInHeadline holds that the sentence of the verdict says how many messages were returned if
+// some of them expired, since the title does not tell.
+func TestExpiredInHeadline(t *testing.T) {
+	for _, test := range []struct {
+		p    problem.Problem
+		want string
+	}{
+		{problem.Problem{Messages: 105, Returned: 102, Expired: 102}, "105 messages, 102 returned"},
+		{problem.Problem{Messages: 20, Returned: 4, Expired: 1}, "20 messages, 4 returned"},
+		{problem.Problem{Messages: 20, Returned: 4}, "20 messages"},
+	} {
+		r := &Report{messages: 1000}
+		in := r.incident(&test.p)
+		if got := in.harm(); got != test.want {
+			t.Errorf("%q, not %q", got, test.want)
+		}
+	}
+}
+
 func TestOrder(t *testing.T) {
 	day := 24 * time.Hour
 	at := time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)
