@@ -53,10 +53,10 @@ test: need ## run all tests except the end-to-end ones
 	$(GO) test -shuffle=on ./...
 
 # The skipped tests show the race detector nothing: scripts of sequential commands, measurements,
-# counts that another test makes too, answers of a ClickHouse server, and programs that are built
+# counts that another test makes too, answers of a ClickHouse server, pages read one by one, and programs that are built
 # without the detector.
 race: need ## run the same tests with the race detector
-	$(GO) test -race -short -skip '^TestScripts$$/^(badinput|config|counting|damaged|db|explain|flag|locked|mail|morning|parse|query|report|suppress|trace|usage)$$|^TestTemporary$$/^Counts|^TestHostileTerminal$$|^TestClickHouse$$' \
+	$(GO) test -race -short -skip '^TestScripts$$/^(badinput|config|counting|damaged|db|explain|flag|locked|mail|morning|parse|query|report|suppress|trace|usage)$$|^TestTemporary$$/^Counts|^TestHostileTerminal$$|^TestClickHouse$$|^TestNumbers' \
 		$$($(GO) list ./... | grep -v -e /bench/ -e '/e2e$$' -e /store/clickhouse)
 
 fuzz: need ## run each fuzz test for FUZZTIME (1m)
