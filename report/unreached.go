@@ -37,6 +37,11 @@ func (x *unreachedRow) theirs() []bounce.Reason {
 	return theirs
 }
 
+// losing are the reasons for which the mail of a row is given up: what expires failed for one of theirs.
+func (x *unreachedRow) losing() []bounce.Reason {
+	return append(slices.Clone(x.theirs()), bounce.Expired)
+}
+
 // addUnreached adds to the problems the providers to which most mail is not delivered for a reason
 // of theirs: those with the most such messages, except those that another problem explains at the
 // same time. Of providers with little such mail it adds those that took some before and none for
@@ -231,7 +236,7 @@ func (r *Report) returned(ctx context.Context, s store.Reader, o Options, x *unr
 	x.ProviderRow = &p
 	x.reasons = map[bounce.Reason]int64{}
 	for reason, n := range all.Reasons {
-		if slices.Contains(x.theirs(), reason) || reason == bounce.Expired {
+		if slices.Contains(x.losing(), reason) {
 			x.reasons[reason] = n
 		}
 	}
@@ -353,7 +358,7 @@ func (r *Report) countBatch(ctx context.Context, s store.Reader, o Options, batc
 	f.Outcomes, f.Reasons = []bounce.Outcome{bounce.Soft, bounce.Hard}, nil
 	return r.count(ctx, s, f, batch, func(x *unreachedRow, c store.Cell) {
 		for reason, n := range c.Reasons {
-			if slices.Contains(x.theirs(), reason) || reason == bounce.Expired { // what expires failed for one of theirs
+			if slices.Contains(x.losing(), reason) {
 				x.reasons[reason] += n
 			}
 		}
@@ -446,7 +451,7 @@ func (x *unreachedRow) lostByThem(ctx context.Context, s store.Reader, o Options
 	}
 	f := x.filter(o)
 	f.Outcomes, f.Since = []bounce.Outcome{bounce.Hard}, x.First
-	f, _ = f.Restrict(append(slices.Clone(x.theirs()), bounce.Expired))
+	f, _ = f.Restrict(x.losing())
 	c, err := store.CountAll(ctx, s, f)
 	return min(c.Hard, x.Hard), err
 }
@@ -551,7 +556,7 @@ func (r *Report) unreached(ctx context.Context, s store.Reader, o Options, row *
 func (x *unreachedRow) messages(ctx context.Context, s store.Reader, o Options) (n int64, err error) {
 	f := x.filter(o)
 	f.Outcomes, f.Since = []bounce.Outcome{bounce.Soft, bounce.Hard}, x.First
-	f, _ = f.Restrict(append(slices.Clone(theirs), bounce.Expired))
+	f, _ = f.Restrict(x.losing())
 	cells, err := s.Count(ctx, f, store.BySender)
 	for i := range cells {
 		n += cells[i].Messages

@@ -347,6 +347,20 @@ func TestGreylistingWithoutEnd(t *testing.T) {
 	}
 }
 
+// TestGreylistedOlder holds that the report of a later day counts the messages that were tried in it,
+// whenever they were tried first.
+func TestGreylistedOlder(t *testing.T) {
+	at := 4*oneDay + 8*hour
+	list := slices.Concat(deferrals("grey.example", 9, at, hour, hour/2, 4*oneDay, ""), deferrals("grey.example", 6, at+oneDay, hour/2, hour/2, 4*oneDay, ""))
+	for i := range list {
+		list[i].grey = true
+	}
+	r := queueLog(t, at+oneDay+6*hour, sent("fine.example", 8*400, 0, oneDay/400), sent("grey.example", int(at/hour), 10*time.Minute, hour), list)(5)
+	if len(r.Verdict.Act) != 1 || r.Verdict.Act[0].Refused != 15 {
+		t.Errorf("%s", r.Verdict.Sentence)
+	}
+}
+
 // TestDiedAtRelay holds that a server is reported for its whole outage, with one id and one name,
 // whatever the domain of its host is called, and that the report of the day on which it takes mail
 // again, and of several days, says that it ended. It took no mail for 54 hours; the failures and the
