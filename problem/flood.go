@@ -130,8 +130,13 @@ type volume struct {
 // A pair is a hash of a message and a recipient of it.
 type pair uint64
 
+// messageHash returns a hash of the message of an attempt.
+func messageHash(a *store.Attempt, seed maphash.Seed) uint64 {
+	return maphash.String(seed, a.Host+"\x00"+a.Instance+"\x00"+a.QueueID)
+}
+
 func pairOf(a *store.Attempt, seed maphash.Seed) pair {
-	return pair(maphash.String(seed, a.Host+"\x00"+a.QueueID+"\x00"+ascii.Lower(a.Recipient)))
+	return pair(maphash.String(seed, a.Host+"\x00"+a.Instance+"\x00"+a.QueueID+"\x00"+ascii.Lower(a.Recipient)))
 }
 
 // A Sent counts the mail of an account since its flood began, by recipients of messages: each once,
@@ -255,7 +260,7 @@ func (x *floodSearch) readOwn(ctx context.Context, c *flood) error {
 		if c.sender && (a.SASLUser != "" || !ownClient(a.ClientIP)) {
 			continue
 		}
-		message := maphash.String(x.seed, a.Host+"\x00"+a.QueueID)
+		message := messageHash(a, x.seed)
 		if a.Time.Before(over) {
 			sent[message] = true
 		}
@@ -537,7 +542,7 @@ func (c *flood) add(a *store.Attempt, seed maphash.Seed, inPeriod, rows bool) {
 	if inPeriod {
 		c.shown.add(a, seed, hour)
 		if rows {
-			c.rows = append(c.rows, row{Ref: a.Ref(), message: maphash.String(seed, a.Host+"\x00"+a.QueueID), recipient: maphash.String(seed, a.Recipient), hard: true})
+			c.rows = append(c.rows, row{Ref: a.Ref(), message: messageHash(a, seed), recipient: maphash.String(seed, a.Recipient), hard: true})
 		}
 		if len(c.texts) < evidenceShown {
 			copied := *a
@@ -579,7 +584,7 @@ func (r *returns) add(a *store.Attempt, seed maphash.Seed, hour int) {
 		}
 		r.last = a.Time
 	}
-	r.messages[maphash.String(seed, a.Host+"\x00"+a.QueueID)] = true
+	r.messages[messageHash(a, seed)] = true
 	if len(r.recipients) < floodRecipients {
 		r.recipients[maphash.String(seed, a.Recipient)] = true
 	}
@@ -724,7 +729,7 @@ func (x *floodSearch) readAddresses(ctx context.Context, c *flood, f store.Filte
 		if n++; n == p.Limit {
 			end = a.Time
 		}
-		seen[maphash.String(x.seed, a.Host+"\x00"+a.QueueID)] = true
+		seen[messageHash(a, x.seed)] = true
 		if !each(a) {
 			break
 		}

@@ -72,8 +72,7 @@ func (x *refusalSearch) isForwardedSpam(ctx context.Context, in *incident) (bool
 func (in *incident) readOriginals(ctx context.Context, s store.Reader) error {
 	var refs []store.Ref
 	for _, i := range some(len(in.all)) {
-		r := in.all[i].sampled()
-		refs = append(refs, r.ref())
+		refs = append(refs, in.all[i].ref())
 	}
 	texts, err := s.Lookup(ctx, refs...)
 	if err != nil {

@@ -80,7 +80,7 @@ func (x *refusalSearch) readTaken(ctx context.Context, in *incident, wanted []st
 				since = max(since, momentOf(a.Time))
 			}
 			if in.spam || in.senders[a.SenderDomain] {
-				list = append(list, store.Delivered{Source: a.Source, Offset: a.Offset, Time: a.Time, SenderDomain: a.SenderDomain, Message: maphash.String(seed, a.Host+"\x00"+a.Instance+"\x00"+a.QueueID)})
+				list = append(list, store.Delivered{Source: a.Source, Offset: a.Offset, Time: a.Time, SenderDomain: a.SenderDomain, Message: messageHash(a, seed)})
 			}
 		}
 		return nil
@@ -102,7 +102,8 @@ func (x *refusalSearch) readTaken(ctx context.Context, in *incident, wanted []st
 		return list, since, nil
 	}
 	if len(in.senders) == 1 {
-		for f.SenderDomain = range in.senders {
+		for sender := range in.senders {
+			f.SenderDomain = sender
 		}
 	}
 	if len(to.Relays) > 0 {

@@ -24,6 +24,9 @@ type Origin struct {
 // Share returns the share of refused messages.
 func (o *Origin) Share() float64 { return float64(o.Refused) / float64(o.Tried) }
 
+// IsRefused reports whether the origin's mail is refused, and not only some of it.
+func (o *Origin) IsRefused() bool { return o.Share() >= originRefused }
+
 // Label names the host and the instance, as far as the origins differ in them.
 func (o *Origin) Label(all []Origin) string {
 	var names []string
@@ -45,7 +48,7 @@ const (
 
 // partial reports whether an origin's mail is refused, and another's is taken.
 func (o *Origin) partial(other *Origin) bool {
-	return o.Tried >= originTried && other.Tried >= originTried && o.Share() >= originRefused && other.Share() <= originTaken
+	return o.Tried >= originTried && other.Tried >= originTried && o.IsRefused() && other.Share() <= originTaken
 }
 
 // findOrigins counts the mail of a partial incident by origin, if one is refused while another's mail is
@@ -61,7 +64,7 @@ func (x *refusalSearch) findOrigins(ctx context.Context, in *incident, histories
 	messages := map[uint64]message{}
 	for _, r := range in.compared(in.all) {
 		if _, seen := messages[r.message]; !seen {
-			messages[r.message] = message{store.Ref{Time: r.at.time().Unix(), Source: r.Source, Offset: r.offset}, true}
+			messages[r.message] = message{r.ref(), true}
 		}
 	}
 	for _, d := range in.deliveries(histories) {

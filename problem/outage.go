@@ -786,14 +786,14 @@ func (w *outageSearch) delivered(ctx context.Context, f store.Filter, enough int
 
 // An outage is a proven run and the findings about it.
 type outage struct {
-	cause  string
-	found  string // the cause that its failures were read for
-	lapse  lapse  // of theirCauses
-	kinds  [evidenceKinds]bool
-	run    []failure        // from its onset to its last failure
-	period []failure        // failures in the requested period, at least one
-	texts  []*store.Attempt // texts of its first day; they determine its name
-	shown  []*store.Attempt // texts of the period
+	cause    string
+	found    string // the cause that its failures were read for
+	believed bool   // of theirCauses: see lapse
+	kinds    [evidenceKinds]bool
+	run      []failure        // from its onset to its last failure
+	period   []failure        // failures in the requested period, at least one
+	texts    []*store.Attempt // texts of its first day; they determine its name
+	shown    []*store.Attempt // texts of the period
 
 	expired []expiry // in the period, of messages that failed in the run
 
@@ -1241,7 +1241,7 @@ func (w *outageSearch) measure(ctx context.Context, x *outage, p *Problem) error
 		}
 		ended = n >= least
 	}
-	p.Ongoing = !ended && w.end.sub(until) < w.o.Quiet() && !x.lapse.believed
+	p.Ongoing = !ended && w.end.sub(until) < w.o.Quiet() && !x.believed
 	waiting := map[uint64]bool{}
 	for i := range x.period {
 		if a := &x.period[i]; !a.hard() && (a.after == 0 || a.after > w.last) && !x.returned[a.message] {
@@ -1254,7 +1254,7 @@ func (w *outageSearch) measure(ctx context.Context, x *outage, p *Problem) error
 		p.Effect = EffectDelayed
 	}
 	switch {
-	case x.lapse.believed:
+	case x.believed:
 		p.Ended = "refused for three days: believed since"
 	case ended && first != 0:
 		p.Ended, p.EndedAt = fmt.Sprintf("%s reached since", table.Count(int64(len(reached)), "recipient")), first.time()

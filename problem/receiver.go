@@ -433,7 +433,7 @@ func (w *outageSearch) lapsed(ctx context.Context, cause string) (list []*outage
 			return nil, err
 		}
 		if x != nil {
-			x.found, x.lapse = cause, l
+			x.found, x.believed = cause, l.believed
 			list = append(list, x)
 		}
 	}

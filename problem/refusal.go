@@ -88,13 +88,18 @@ type sample struct {
 	original  string   // address from which the mail was forwarded
 }
 
+// ref returns the Ref of the refusal's attempt. N is 0, since the log line of a refusal holds one
+// attempt.
+func (r *refusal) ref() store.Ref {
+	return store.Ref{Time: r.at.time().Unix(), Source: r.Source, Offset: r.offset}
+}
+
 // sampled makes a sample of a refusal. readTexts adds its text.
 func (r *refusal) sampled() sample {
 	return sample{Evidence: Evidence{Source: r.Source, Offset: r.offset, Time: r.at.time(), Text: r.Template}, template: r.Template, provider: r.provider, relayIP: r.RelayIP}
 }
 
-// ref returns the Ref of the sample's attempt. N is 0, since the log line of a refusal holds one
-// attempt.
+// ref returns the Ref of the sample's attempt.
 func (s *sample) ref() store.Ref {
 	return store.Ref{Time: s.Time.Unix(), Source: s.Source, Offset: s.Offset}
 }

@@ -130,7 +130,7 @@ func (p *Problem) Rows(f Figure) (refs []store.Ref) {
 
 func (r *refusal) row() row {
 	return row{
-		Ref: store.Ref{Time: r.at.time().Unix(), Source: r.Source, Offset: r.offset}, message: r.message, recipient: r.recipient,
+		Ref: r.ref(), message: r.message, recipient: r.recipient,
 		hard: r.hard, valid: r.took,
 	}
 }

@@ -89,9 +89,8 @@ func (x *refusalSearch) subjects(in *incident) (parts []*incident) {
 			return nil
 		}
 		p.all = append(p.all, r)
-		s := r.sampled()
-		if _, ok := places[s.ref()]; ok {
-			places[s.ref()] = p
+		if _, ok := places[r.ref()]; ok {
+			places[r.ref()] = p
 		}
 	}
 	for _, r := range in.past {

@@ -503,13 +503,14 @@ func (r *Report) buildCounts(ctx context.Context, s store.Reader, o Options, sou
 		}
 	}
 	byProvider := wanted(SectionProviders) || wanted(SectionVerdict)
-	var routes []store.Cell // by domain and relay
-	if byProvider || wanted(SectionProblems) || wanted(SectionChanges) || wanted(SectionDomains) && IsProvider(o.By) {
+	judged := byProvider || wanted(SectionProblems) || wanted(SectionDomains) && IsProvider(o.By) // a verdict on each provider is needed
+	var routes []store.Cell                                                                       // by domain and relay
+	if judged || wanted(SectionChanges) {
 		if routes, err = s.Count(ctx, f, store.ByDomain, store.ByRelay); err != nil {
 			return err
 		}
 	}
-	if wanted(SectionTotals) || byProvider || wanted(SectionProblems) || wanted(SectionPending) || wanted(SectionDomains) && IsProvider(o.By) {
+	if judged || wanted(SectionTotals) || wanted(SectionPending) {
 		if r.waits, err = r.queue(ctx, s, Judged(f), routes); err != nil {
 			return err
 		}
@@ -518,13 +519,13 @@ func (r *Report) buildCounts(ctx context.Context, s store.Reader, o Options, sou
 		r.Totals.Waiting = &r.waits.total
 	}
 	stated := routes
-	if byProvider || wanted(SectionProblems) || wanted(SectionDomains) && IsProvider(o.By) {
+	if judged {
 		if stated, err = Stated(ctx, s, f, routes); err != nil {
 			return err
 		}
 	}
 	groups, relays := byProviders(stated)
-	if byProvider || wanted(SectionProblems) || wanted(SectionDomains) && IsProvider(o.By) {
+	if judged {
 		if err := r.judge(ctx, s, f, stated, groups, relays); err != nil {
 			return err
 		}

@@ -230,16 +230,7 @@ func (r *Report) buildVerdict(ctx context.Context, s store.Reader, o Options) er
 		}
 		v.Quiet = optional(known(span.Last))
 	}
-	for i := range r.before {
-		in := r.incident(&r.before[i])
-		in.Share = 0 // the mail of the period is other mail
-		v.EndedBefore = append(v.EndedBefore, in)
-	}
-	for i := range r.later {
-		in := r.incident(&r.later[i])
-		in.Share = 0 // the mail of the period is other mail
-		v.Later = append(v.Later, in)
-	}
+	v.EndedBefore, v.Later = r.besides(r.before), r.besides(r.later)
 	r.Verdict = v
 	v.say(r)
 	return nil
@@ -366,6 +357,17 @@ func (r *Report) incidentOf(i int) Incident {
 	return in
 }
 
+// besides returns problems of a time beside the period as incidents. They have no share: the mail of
+// the period is other mail.
+func (r *Report) besides(list []problem.Problem) (incidents []Incident) {
+	for i := range list {
+		in := r.incident(&list[i])
+		in.Share = 0
+		incidents = append(incidents, in)
+	}
+	return incidents
+}
+
 // incident returns a problem as an Incident, with its share of all messages.
 func (r *Report) incident(p *problem.Problem) Incident {
 	in := Incident{
@@ -477,7 +479,7 @@ func (in *Incident) OriginWords() string {
 		} else if label != "" {
 			name += " (" + label + ")"
 		}
-		if o.Share() >= 0.5 {
+		if o.IsRefused() {
 			list = append(list, fmt.Sprintf("%s is %s, %d of %d", name, in.Effect, o.Refused, o.Tried))
 		} else {
 			list = append(list, fmt.Sprintf("%s delivers, %d of %d", name, o.Tried-o.Refused, o.Tried))
@@ -680,21 +682,21 @@ func (v *Verdict) say(r *Report) {
 	if v.Going > 0 && v.Going == v.Over {
 		v.Status = StatusEnded
 	}
-	if n := len(v.EndedBefore); n > 0 {
-		in, more := &v.EndedBefore[0], ""
-		if n > 1 {
-			more = fmt.Sprintf(", and %d more", n-1)
+	more := func(list []Incident) string {
+		if n := len(list) - 1; n > 0 {
+			return fmt.Sprintf(", and %d more", n)
 		}
-		good(" Ended %s: %s%s.", r.EndWords(in), in.Title, more)
+		return ""
 	}
-	if n := len(v.Later); n > 0 {
-		in, more := &v.Later[0], ""
-		if n > 1 {
-			more = fmt.Sprintf(", and %d more", n-1)
-		}
+	if len(v.EndedBefore) > 0 {
+		in := &v.EndedBefore[0]
+		good(" Ended %s: %s%s.", r.EndWords(in), in.Title, more(v.EndedBefore))
+	}
+	if len(v.Later) > 0 {
+		in := &v.Later[0]
 		good(" After the period: ")
 		bad("%s", in.Title)
-		good(", since %s, %s%s.", r.Clock(in.Since), in.harm(), more)
+		good(", since %s, %s%s.", r.Clock(in.Since), in.harm(), more(v.Later))
 	}
 	phrases := v.Phrases
 	v.Phrases = nil

@@ -57,13 +57,19 @@ type match struct {
 	ok    func(*store.Attempt) bool
 }
 
-// lacking has the conditions for a missing value that no filter of a store selects, by its word.
-var lacking = map[string]func(*store.Attempt) bool{
-	"domain":   func(a *store.Attempt) bool { return a.RecipientDomain == "" },
-	"relay":    func(a *store.Attempt) bool { return a.RelayHost == "" },
-	"sender":   func(a *store.Attempt) bool { return a.SenderDomain == "" },
-	"host":     func(a *store.Attempt) bool { return a.Host == "" },
-	"provider": func(a *store.Attempt) bool { return a.RecipientDomain == "" && a.RelayHost == "" },
+// lacking has the conditions for missing values that no filter of a store selects, by their word.
+var lacking = map[string]lack{
+	"domain":   {func(a *store.Attempt) bool { return a.RecipientDomain == "" }, []string{"recipient_domain"}},
+	"relay":    {func(a *store.Attempt) bool { return a.RelayHost == "" }, []string{"relay_host"}},
+	"sender":   {func(a *store.Attempt) bool { return a.SenderDomain == "" }, []string{"sender_domain"}},
+	"host":     {func(a *store.Attempt) bool { return a.Host == "" }, []string{"host"}},
+	"provider": {func(a *store.Attempt) bool { return a.RecipientDomain == "" && a.RelayHost == "" }, []string{"recipient_domain", "relay_host"}},
+}
+
+// A lack is a condition, and the columns of the view deliveries that are empty then.
+type lack struct {
+	ok      func(*store.Attempt) bool
+	columns []string
 }
 
 // likeTemplate returns a pattern for SQL's LIKE that matches the responses of a template.
@@ -136,7 +142,7 @@ func (v *screen) attempts(ctx context.Context, r store.Reader, req *http.Request
 	also("answer", "answer", func(a *store.Attempt, word string) bool {
 		return slices.Contains(strings.Split(word, ","), report.AnswerID(a))
 	})
-	also("none", "without a", func(a *store.Attempt, word string) bool { return lacking[word] == nil || lacking[word](a) })
+	also("none", "without a", func(a *store.Attempt, word string) bool { return lacking[word].ok == nil || lacking[word].ok(a) })
 	if q.Get("end") == recovered {
 		ok, err := deferredBefore(ctx, r, f)
 		if err != nil {
@@ -184,7 +190,7 @@ func (v *screen) attempts(ctx context.Context, r store.Reader, req *http.Request
 			conditions = append(conditions, x.column+" = "+sqlText(word))
 		}
 	}
-	for _, column := range map[string][]string{"domain": {"recipient_domain"}, "relay": {"relay_host"}, "sender": {"sender_domain"}, "host": {"host"}, "provider": {"recipient_domain", "relay_host"}}[q.Get("none")] {
+	for _, column := range lacking[q.Get("none")].columns {
 		conditions = append(conditions, "coalesce("+column+", '') = ''")
 	}
 	if q.Get("end") == recovered {

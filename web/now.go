@@ -460,7 +460,7 @@ func (v *screen) queue(ctx context.Context, r store.Reader, _ *http.Request, _ s
 	if err != nil {
 		return err
 	}
-	whom, bucket, host, lacks := v.extra.Get("q"), v.extra.Get("bucket"), v.extra.Get("relay-host"), lacking[v.extra.Get("none")]
+	whom, bucket, host, lacks := v.extra.Get("q"), v.extra.Get("bucket"), v.extra.Get("relay-host"), lacking[v.extra.Get("none")].ok
 	v.Facts = append(v.Facts, report.Fact{Label: "Recipients", Value: len(all)})
 	if len(all) > 0 {
 		v.Facts = append(v.Facts, report.Fact{Label: "Oldest", Value: when.Span(v.sel.now.Sub(since(&all[0].Queued)))})
