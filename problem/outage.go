@@ -1255,7 +1255,7 @@ func (w *outageSearch) measure(ctx context.Context, x *outage, p *Problem) error
 	}
 	switch {
 	case x.believed:
-		p.Ended = "refused for three days: believed since"
+		p.Ended = "after three days the refusals are believed"
 	case ended && first != 0:
 		p.Ended, p.EndedAt = fmt.Sprintf("%s reached since", table.Count(int64(len(reached)), "recipient")), first.time()
 	case ended:
