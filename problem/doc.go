@@ -20,6 +20,10 @@
 //   - run: consecutive failures of the sending side.
 //   - incident: refusals with one cause, from their onset to the last; a [Problem] is an incident
 //     in words.
+//   - vague: an incident whose replies name no cause, or none that can be checked. It joins one that
+//     names its cause if both refuse the same mail at the same time.
+//   - lapse: a run of failures of one domain that took mail before: the receiver is at fault.
+//   - expiry: a recipient of a message that was given up at the end of the queue lifetime.
 //   - onset: the first refusal of an incident; it may lie before the requested period.
 //   - claimed: a silent refusal is claimed if it is part of an incident. Unclaimed ones are
 //     watched.
@@ -27,12 +31,14 @@
 //
 // # From refusals to problems
 //
-//	store.Refusals ─> streams ─┬─ named: split by gaps ────────────────┐
-//	 (stream.go)               │                                       ├─> merge ─> measure ─> words
-//	                           └─ silent: stretches against history ───┘  (incident.go)    (cause.go, words.go)
-//	                                      (fault.go)
-//	store.Refusals ─> failures by cause ─> runs ─> words
-//	                  (outage.go)                  (outage_words.go)
+//	store.Refusals ─> streams ─┬─ named: split by gaps (onset.go), called spam (content.go) ─┐
+//	 (stream.go)               └─ silent: stretches against history (fault.go) ──────────────┤
+//	                                                                                         v
+//	merge (incident.go) ─> separate (separate.go) ─> measure (incident.go) ─> join vague (vague.go)
+//	─> ends (end.go, later.go), expiries (expired.go), senders (mostly.go) ─> words (cause.go, words.go)
+//
+//	store.Refusals ─> failures by cause ─┬─ of this side: runs (outage.go) ────────────────┬─> words
+//	                                     └─ of a receiver: lapses of domains (receiver.go) ┘   (outage_words.go)
 //
 // # Changing a threshold
 //
