@@ -52,6 +52,8 @@ type clock struct {
 	zone   []byte
 	form   stampForm
 	now    time.Time // time of the current line, UTC
+
+	start []byte // of a line with the last stamp, up to the program; empty: see sameStart
 }
 
 // A reference is a time with its zone that is farther from the message than the line's own stamp,
@@ -224,7 +226,7 @@ func (c *clock) likelier(st *stamp, name []byte, sec int64, ok bool) (int64, boo
 
 // take sets now to a time if it is believable. named reports whether the stamp had a year.
 func (c *clock) take(sec int64, nsec int32, named bool) bool {
-	c.size = 0
+	c.forget()
 	if c.doubted = !c.believable(sec); c.doubted {
 		return false
 	}
@@ -295,13 +297,49 @@ func (c *clock) again(line []byte) (rest []byte, ok bool) {
 	if !c.alone.IsZero() {
 		c.follow(c.sec+later, true)
 	}
-	if nsec != c.nsec || later > 0 {
-		c.words[2] = last
+	if later > 0 {
+		c.words[2], c.start = last, c.start[:0]
 		c.sec += later
+		c.nsec = nsec
+		c.now = c.last()
+	} else if nsec != c.nsec {
 		c.nsec = nsec
 		c.now = c.last()
 	}
 	return line[n+1:], true
+}
+
+// sameStart reports whether a line begins with the same time and host as an earlier one, as do most
+// lines of a busy log whose times have no fraction. It reads the time as again does. A line of
+// Postfix takes 0.91 of the instructions without it.
+func (c *clock) sameStart(line []byte) bool {
+	n := len(c.start)
+	if n == 0 || len(line) <= n || string(line[:n]) != string(c.start) || !c.alone.IsZero() {
+		return false
+	}
+	if c.beside.known || c.nsec != 0 {
+		c.refine()
+	}
+	return true
+}
+
+// refine takes the fraction of the second from the reference, if it is of the same second.
+func (c *clock) refine() {
+	nsec := int32(0)
+	if c.beside.known && c.beside.sec == c.sec {
+		nsec = c.beside.nsec
+	}
+	if nsec != c.nsec {
+		c.nsec = nsec
+		c.now = c.last()
+	}
+}
+
+// keepStart keeps the start of a line for sameStart. rest is the text after the stamp.
+func (c *clock) keepStart(line, rest []byte, host string) {
+	if n := len(host); n > 0 && len(rest) > n && rest[n] == ' ' && string(rest[:n]) == host && line[c.size] != '.' && c.form != stampExim {
+		c.start = append(c.start, line[:len(line)-len(rest)+n+1]...)
+	}
 }
 
 // secondsLater returns by how many seconds one "hh:mm:ss" is later than another of the same minute,
@@ -492,5 +530,8 @@ func (c *clock) set(t time.Time) {
 	c.sec, c.nsec, c.known = t.Unix(), int32(t.Nanosecond()), true
 	c.measure, c.alone = t, time.Time{}
 	c.now = t.UTC()
-	c.size = 0
+	c.forget()
 }
+
+// forget lets the next stamp be read in full.
+func (c *clock) forget() { c.size, c.start = 0, c.start[:0] }

@@ -26,16 +26,20 @@ import (
 func hasControl(b []byte) bool {
 	const add, high = 0x6060606060606060, 0x8080808080808080
 	if len(b) >= 8 {
-		rest := b
 		all := binary.LittleEndian.Uint64(b[len(b)-8:]) + add
-		for ; len(rest) >= 64; rest = rest[64:] {
+		rest := b
+		for ; len(rest) > 64; rest = rest[64:] {
 			w := (*[64]byte)(rest)
 			all &= (binary.LittleEndian.Uint64(w[:]) + add) & (binary.LittleEndian.Uint64(w[8:]) + add) &
 				(binary.LittleEndian.Uint64(w[16:]) + add) & (binary.LittleEndian.Uint64(w[24:]) + add) &
 				(binary.LittleEndian.Uint64(w[32:]) + add) & (binary.LittleEndian.Uint64(w[40:]) + add) &
 				(binary.LittleEndian.Uint64(w[48:]) + add) & (binary.LittleEndian.Uint64(w[56:]) + add)
 		}
-		for ; len(rest) >= 8; rest = rest[8:] {
+		for ; len(rest) > 16; rest = rest[16:] {
+			w := (*[16]byte)(rest)
+			all &= (binary.LittleEndian.Uint64(w[:]) + add) & (binary.LittleEndian.Uint64(w[8:]) + add)
+		}
+		if len(rest) > 8 {
 			all &= binary.LittleEndian.Uint64(rest) + add
 		}
 		if all&high == high {

@@ -3,6 +3,9 @@ package parser
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"strings"
 	"testing"
 	"time"
 )
@@ -28,7 +31,7 @@ func TestAgain(t *testing.T) {
 				line := fmt.Sprintf(form, minute, s)
 				var got, want Result
 				gotKind := fast.Parse([]byte(line), 0, &got)
-				slow.clock.size = 0
+				slow.clock.forget()
 				wantKind := slow.Parse([]byte(line), 0, &want)
 				if gotKind != wantKind || !got.Time.Equal(want.Time) || got.Program != want.Program {
 					t.Fatalf("%s: %v %v %q, want %v %v %q", line, gotKind, got.Time, got.Program, wantKind, want.Time, want.Program)
@@ -102,4 +105,62 @@ func TestHasControl(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestSameStart reads lines that begin like earlier ones, and others between them, with a parser that
+// remembers how lines begin and with one that forgets it.
+func TestSameStart(t *testing.T) {
+	const to = ": 4F2C9A7B11: to=<a@b.example>, relay=none, delay=1, dsn=4.4.1, status=deferred (x)"
+	lines := []string{
+		"Nov 23 09:47:06 mx1 postfix/smtp[1]" + to,
+		"Nov 23 09:47:06 mx1 postfix/smtp[1]" + to,
+		"Nov 23 09:47:06 mx2 postfix/smtp[1]" + to,
+		"Nov 23 09:47:06 mx1 postfix/smtp[1]" + to,
+		"Nov 23 09:47:06 postfix/smtp[1]" + to,
+		"Nov 23 09:47:06 mx1 postfix/smtp[1]" + to,
+		"[pod/x/y] Nov 23 09:47:06 mx1 postfix/smtp[1]" + to,
+		"Nov 23 09:47:06 mx1 postfix/smtp[1]" + to,
+		"Nov 23 09:47:07 mx1 postfix/smtp[1]" + to,
+		"Nov 23 09:47:06 mx1 postfix/smtp[1]" + to,
+		"Jan  3 09:47:06 mx1 postfix/smtp[1]" + to,
+		"Jan  3 09:47:06 mx1 postfix/smtp[1]" + to,
+		"Nov 23 09:47:06 mx1 exim[1]: 2026-11-23 10:47:06 1xVUtL-0005ru-2B => c@d.example R=r T=t H=h [192.0.2.1]",
+		"Nov 23 09:47:06 mx1 postfix/smtp[1]" + to,
+		"Nov 23 09:47:06.000 mx1 postfix/smtp[1]" + to,
+		"Nov 23 09:47:06.000 mx1 postfix/smtp[1]" + to,
+		"Nov 23 09:47:06.250 mx1 postfix/smtp[1]" + to,
+		`{"log":"Nov 23 09:47:06 mx1 postfix/smtp[1]` + to + `\n","stream":"stdout","time":"2026-11-23T09:47:06.100000000Z"}`,
+		`{"log":"Nov 23 09:47:06 mx1 postfix/smtp[1]` + to + `\n","stream":"stdout","time":"2026-11-23T09:47:06.200000000Z"}`,
+		"2026-11-23T09:47:06.300000Z stdout F Nov 23 09:47:06 mx1 postfix/smtp[1]" + to,
+		"2026-11-23T09:47:06.400000Z stdout F Nov 23 09:47:06 mx1 postfix/smtp[1]" + to,
+		"2026-11-23T10:47:06.400000Z stdout F Nov 23 09:47:06 mx1 postfix/smtp[1]" + to,
+		"Nov 23 09:47:06 mx1 postfix/smtp[1]" + to,
+	}
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for range 200 {
+		fast := New(nil, Options{Location: berlin(t), Year: 2026})
+		slow := New(nil, Options{Location: berlin(t), Year: 2026})
+		var read []string
+		for range 40 {
+			line := lines[rnd.IntN(len(lines))]
+			read = append(read, line)
+			for p := slow; p != nil; p = p.within {
+				p.clock.start = p.clock.start[:0]
+			}
+			var got, want Result
+			gotKind, wantKind := fast.Parse([]byte(line), 0, &got), slow.Parse([]byte(line), 0, &want)
+			if gotKind != wantKind || !reflect.DeepEqual(got, want) {
+				t.Fatalf("%s\n%v %+v, want %v %+v", strings.Join(read, "\n"), gotKind, got, wantKind, want)
+			}
+		}
+	}
+}
+
+func berlin(t *testing.T) *time.Location {
+	t.Helper()
+	loc, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return loc
 }

@@ -10,7 +10,7 @@ import (
 
 func forgetLead(p *Parser) {
 	p.lead = lead{}
-	if p.clock.size = 0; p.how == behindLead {
+	if p.clock.forget(); p.how == behindLead {
 		p.how = unwrapped
 	}
 }

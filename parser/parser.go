@@ -357,6 +357,10 @@ func (p *Parser) Last() time.Time {
 // The caller may overwrite the line after the call.
 func (p *Parser) Parse(line []byte, offset int64, r *Result) Kind {
 	r.reset()
+	if !p.waits() && isPlain(line) {
+		p.blankEnd = false
+		return p.after(p.parse(line, r, offset), line, r, offset)
+	}
 	if p.how == inExport {
 		if kind, ok := p.exported(line, r, offset); ok {
 			return kind
@@ -409,6 +413,31 @@ func (p *Parser) Parse(line []byte, offset int64, r *Result) Kind {
 	} else {
 		kind = p.whole(line, r, offset)
 	}
+	return p.after(kind, line, r, offset)
+}
+
+// waits reports whether the previous lines say how the next one is read, or whether it is not known
+// yet how lines begin.
+func (p *Parser) waits() bool {
+	return p.how == inExport || len(p.pieces.begun)+len(p.paste.text)+len(p.table.names) > 0 || p.table.ofTickets || !p.flushLeft || p.resumed
+}
+
+// isPlain reports whether a line begins with a month or a year, ends with nothing that has to be cut
+// off, and holds no control characters, as nearly all lines of a log: Parse then tries nothing else.
+// A line of Postfix takes 0.93 of the time without this test, one of Exim 0.95.
+func isPlain(line []byte) bool {
+	n := len(line)
+	if n <= shortestStamp {
+		return false
+	}
+	first, before, last := line[0], line[n-2], line[n-1]
+	return (first|0x20-'a' < 26 || isDigit(first) && line[4] == '-' && line[10] != 'T') &&
+		last > ' ' && last != ',' && last != '"' && !endsCopied(before, last) && !hasControl(line)
+}
+
+// after returns the kind of a line that was read as the given kind, together with what is looked for
+// in all lines: a delivery that was not understood, or that the line breaks off.
+func (p *Parser) after(kind Kind, line []byte, r *Result, offset int64) Kind {
 	switch {
 	case kind == Attempt:
 		if showsMarkup(r.Deliveries) {
@@ -421,7 +450,7 @@ func (p *Parser) Parse(line []byte, offset int64, r *Result) Kind {
 	if p.repeatProg != nil && kind != Attempt && r.Repeated == 0 {
 		p.repeatProg = nil
 	}
-	if mayBreakOff(kind, line) && p.beginPaste(line) {
+	if (len(p.h.message) < shortMessage || kind == Unparsed || p.how != unwrapped) && mayBreakOff(kind, line) && p.beginPaste(line) {
 		p.loose.clear()
 		return Queued
 	} else if p.paste.owed > 0 && (kind == Skipped || kind == Blank) {
@@ -564,13 +593,22 @@ func (p *Parser) parseAfter(rest, line []byte, r *Result, offset int64) Kind {
 	h := &p.h
 	impossible := false
 	var prog *program
-	if rest == nil && p.lead.empty() {
-		rest, _ = p.clock.again(line)
-	} else if rest == nil {
-		rest, _ = p.stampAgain(line)
-	}
-	if rest != nil {
-		prog = p.fastHeader(rest, h)
+	if rest == nil && p.clock.sameStart(line) {
+		n := len(p.clock.start)
+		h.form, h.host = p.clock.form, p.clock.start[n-1-len(p.host):n-1]
+		prog = p.fastProgram(line[n:], h)
+	} else {
+		if rest == nil && p.lead.empty() {
+			rest, _ = p.clock.again(line)
+		} else if rest == nil {
+			rest, _ = p.stampAgain(line)
+		}
+		if rest != nil {
+			if len(p.clock.start) == 0 && p.lead.empty() {
+				p.clock.keepStart(line, rest, p.host)
+			}
+			prog = p.fastHeader(rest, h)
+		}
 	}
 	if prog == nil {
 		line = bytes.TrimPrefix(line, []byte("\xef\xbb\xbf"))
@@ -724,6 +762,7 @@ func (p *Parser) names(h *header) *program {
 	if p.host != string(h.host) {
 		p.host = p.programs.get(h.host).name
 		p.hostHash = p.queue.hashString(p.host)
+		p.clock.start = p.clock.start[:0]
 	}
 	return p.programs.get(h.program)
 }
@@ -759,12 +798,15 @@ func (p *Parser) fastHeader(rest []byte, h *header) *program {
 		return p.names(h)
 	}
 	h.host = rest[:n]
-	rest = rest[n+1:]
+	return p.fastProgram(rest[n+1:], h)
+}
+
+// fastProgram reads the rest of a header after the host. It returns nil if that is none.
+func (p *Parser) fastProgram(rest []byte, h *header) *program {
 	if i := bytes.IndexByte(rest[:min(len(rest), 64)], '['); i > 0 {
 		if prog := p.programs.known(rest[:i]); prog != nil {
 			pid := i + 1
-			i = pid + leadingDigits(rest[pid:])
-			if i+3 < len(rest) && rest[i] == ']' && rest[i+1] == ':' && rest[i+2] == ' ' && rest[i+3] != '[' {
+			if i = pid + leadingDigits(rest[pid:]); i+3 < len(rest) && string(rest[i:i+3]) == "]: " && rest[i+3] != '[' {
 				h.id, h.pid = nil, rest[pid:i]
 				h.message = rest[i+3:]
 				return prog

@@ -161,23 +161,39 @@ func (p *Parser) typewritten(line []byte) (text []byte, ok bool) {
 // isWideBlank reports whether r is a non-ASCII blank, which word processors insert.
 func isWideBlank(r rune) bool { return r > ' ' && unicode.Is(unicode.Zs, r) }
 
-// mayShowMarkup is a cheap test for showsMarkup.
+// mayShowMarkup is a cheap test for showsMarkup. It takes one branch for all bytes.
 func mayShowMarkup(to string) bool {
+	var marks uint8
 	for i := range len(to) {
-		if markup[to[i]] && (to[i] != '-' || i > 0 && to[i-1]|0x20 == 'm') {
-			return true
-		}
+		marks |= markup[to[i]]
 	}
-	return false
+	if marks == hyphen {
+		for at := 1; at < len(to); at++ {
+			i := strings.IndexByte(to[at:], '-')
+			if i < 0 {
+				return false
+			}
+			if at += i; to[at-1]|0x20 == 'm' {
+				return true
+			}
+		}
+		return false
+	}
+	return marks != 0
 }
 
-// markup is the set of bytes in every recipient for which showsMarkup returns true.
-var markup = func() (set [256]bool) {
+// markup has a bit for each byte that is in every recipient for which showsMarkup returns true.
+var markup = func() (set [256]uint8) {
 	for c := range set {
-		set[c] = c >= 0x80 || strings.IndexByte("[:*`\\-", byte(c)) >= 0
+		if c >= 0x80 || strings.IndexByte("[:*`\\", byte(c)) >= 0 {
+			set[c] = 1
+		}
 	}
+	set['-'] = hyphen // only behind an m
 	return set
 }()
+
+const hyphen = 2
 
 // closingMark returns the mark that closes an opening one: the bracket, or the mark itself.
 func closingMark(c byte) byte {
