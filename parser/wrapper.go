@@ -2,8 +2,6 @@ package parser
 
 import (
 	"bytes"
-	"encoding/binary"
-	"math/bits"
 	"slices"
 	"strings"
 	"time"
@@ -177,6 +175,9 @@ func (p *Parser) again(line []byte, r *Result, offset int64) (kind Kind, ok bool
 func (p *Parser) enclose(w *Parser, out *envelope) {
 	w.over, w.clock.beside, w.outerPID = time.Time{}, reference{}, out.pid
 	w.inObject, w.vouched = p.inObject || out.object, p.vouched || out.vouched
+	if len(out.host) > 0 && bytes.Equal(out.host, w.outerHost) {
+		return
+	}
 	host := p.options.Host
 	if isHostName(out.host) && !allDigits(out.host) {
 		host = p.programs.get(out.host).name
@@ -822,37 +823,30 @@ func holdsEscapes(b []byte) bool {
 
 // holdsPlainly is holdsDelivery for text in which no escapes hide the words or the punctuation.
 func holdsPlainly(line []byte) bool {
-	postfix, exim := true, true // still possible: if the first match fails, the later ones fail too
-	for i := nextSign(line, 0); i >= 0; i = nextSign(line, i+1) {
-		if line[i] == '-' && exim && isEximIDAt(line, i) {
-			if eximGrammar().anywhere.Match(line[i-6:]) {
-				return true
-			}
-			exim = false
-		} else if line[i] == '=' && postfix && i >= 2 && line[i-1] == 'o' && line[i-2] == 't' && bracket(line[i+1:]) > 0 {
-			if bytes.Contains(line[i:], []byte("status=")) || isBroken(line) {
-				return true
-			}
-			postfix = false
-		}
+	if i := eximIDIn(line); i >= 0 && eximGrammar().anywhere.Match(line[i:]) {
+		return true // if the first match fails, the later ones fail too
 	}
-	return false
+	for rest := line; ; {
+		i := bytes.IndexByte(rest, '=')
+		if i < 0 {
+			return false
+		}
+		if i >= 2 && rest[i-1] == 'o' && rest[i-2] == 't' && bracket(rest[i+1:]) > 0 {
+			return bytes.Contains(rest[i:], []byte("status=")) || isBroken(line)
+		}
+		rest = rest[i+1:]
+	}
 }
 
-// nextSign returns the index of the next "=" or "-" from i on, or -1. An address in a field needs
-// the first, a message id of Exim the second. A line of another program has many of them: two
-// searches for one byte each take a third longer than this one.
-func nextSign(b []byte, i int) int {
-	const ones, equals, high, differ = 0x0101010101010101, 0x3d3d3d3d3d3d3d3d, 0x8080808080808080, 0x1010101010101010
-	for ; i+8 <= len(b); i += 8 {
-		x := (binary.LittleEndian.Uint64(b[i:]) | differ) ^ equals // "-" is "=" without that bit
-		if x = (x - ones) &^ x & high; x != 0 {
-			return i + bits.TrailingZeros64(x)/8
+// eximIDIn returns the index of the first Exim message id in b, or -1.
+func eximIDIn(b []byte) int {
+	for at := 6; at < len(b); at++ {
+		i := bytes.IndexByte(b[at:], '-')
+		if i < 0 {
+			break
 		}
-	}
-	for ; i < len(b); i++ {
-		if b[i] == '=' || b[i] == '-' {
-			return i
+		if at += i; looksEximID(b[at-6:]) {
+			return at - 6
 		}
 	}
 	return -1
@@ -911,23 +905,20 @@ func escapedBracket(b []byte) int {
 }
 
 // holdsEximID reports whether b holds an Exim message id.
-func holdsEximID(b []byte) bool {
-	for i := nextSign(b, 0); i >= 0; i = nextSign(b, i+1) {
-		if b[i] == '-' && isEximIDAt(b, i) {
-			return true
-		}
-	}
-	return false
-}
+func holdsEximID(b []byte) bool { return eximIDIn(b) >= 0 }
 
 // holdsSign reports whether b holds an Exim message id or an address in a field of any name.
 func holdsSign(b []byte) bool {
-	for i := nextSign(b, 0); i >= 0; i = nextSign(b, i+1) {
-		if b[i] == '-' && isEximIDAt(b, i) || b[i] == '=' && bracket(b[i+1:]) > 0 {
-			return true
-		}
+	if holdsEximID(b) {
+		return true
 	}
-	return false
+	for {
+		i := bytes.IndexByte(b, '=')
+		if i < 0 || bracket(b[i+1:]) > 0 {
+			return i >= 0
+		}
+		b = b[i+1:]
+	}
 }
 
 // isEximIDAt reports whether b holds an Exim message id whose first hyphen is at i.
