@@ -22,18 +22,21 @@ import (
 	"bouncelog/report"
 )
 
+// scanFlags holds the options of scan.
+type scanFlags struct {
+	in        input
+	out       output
+	sel       selection
+	ask       dnsAsk
+	flag      thresholds
+	flagged   bool
+	ips       []string
+	selectors []string
+	failOn    string
+}
+
 func newScan() *cobra.Command {
-	var (
-		in        input
-		out       output
-		sel       selection
-		ask       dnsAsk
-		flag      thresholds
-		flagged   bool
-		ips       []string
-		selectors []string
-		failOn    string
-	)
+	var x scanFlags
 	lists := make([]string, 0, 4)
 	for _, l := range dnsscan.Blocklists() {
 		lists = append(lists, fmt.Sprintf("  %-18s %s", l.Zone, l.Terms))
@@ -56,100 +59,110 @@ of use apply to you:
 		Example: `  bouncelog scan example.com --ip 192.0.2.25 --selector mail
   bouncelog scan --flagged -d yesterday
   bouncelog scan --flagged /var/log/mail.log --ip 192.0.2.25 --fail-on error`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			form, err := out.form(table.FormatTable)
-			if err != nil {
-				return err
-			}
-			inWords := form == table.FormatTable && out.format == ""
-			if failOn != "" && failOn != string(dnsscan.Error) && failOn != string(dnsscan.Warning) {
-				return usageErrorf("there are error and warning", "--fail-on %s: no such level", failOn)
-			}
-			if err := flag.check(); err != nil {
-				return err
-			}
-			client, err := ask.client()
-			if err != nil {
-				return err
-			}
-			s := subjects{selectors: selectors}
-			if err := s.addIPs(ips); err != nil {
-				return err
-			}
-			unread := false
-			switch {
-			case flagged:
-				filter, _, err := sel.filter(&in)
-				if err != nil {
-					return err
-				}
-				db, partly, err := in.database(cmd, args)
-				if err != nil {
-					return err
-				}
-				defer db.Close()
-				unread = partly
-				r, err := db.Read(cmd.Context())
-				if err != nil {
-					return err
-				}
-				defer r.Close()
-				problems, err := problem.Find(cmd.Context(), r, report.Judged(filter), flag.options())
-				if err != nil {
-					return err
-				}
-				s.addFlagged(cmd, problems)
-				if err := errors.Join(r.Close(), db.Close()); err != nil {
-					return err
-				}
-				alarms := slices.ContainsFunc(problems, func(p problem.Problem) bool { return p.Level != problem.Watch })
-				switch {
-				case len(s.domains) > 0 || len(s.ips) > 0:
-				case alarms:
-					fmt.Fprintln(cmd.ErrOrStderr(), "bouncelog: the problems name no sender domain and no sending address; the DNS was not asked\nhint: name them, as in 'bouncelog scan example.com --ip 192.0.2.25'")
-				default:
-					fmt.Fprintln(cmd.ErrOrStderr(), "bouncelog: no problem is flagged, and the DNS was not asked")
-				}
-			case len(args) == 0 && len(ips) == 0:
-				return usageErrorf("as in 'bouncelog scan example.com --ip 192.0.2.25', or 'bouncelog scan --flagged'", "scan: a domain is missing")
-			default:
-				for _, flag := range []string{"since", "until", "day", "domain", "sender-domain", "relay", "host", "mta", "outcome", "reason"} {
-					if f := cmd.Flag(flag); f != nil && onCommandLine(f) {
-						return usageErrorf("add --flagged to scan what the log shows", "--%s goes with --flagged only", flag)
-					}
-				}
-				if err := s.addDomains(args); err != nil {
-					return err
-				}
-			}
-			found, err := ask.findings(cmd.Context(), client, s)
-			if err != nil {
-				return err
-			}
-			err = out.write(cmd, func(w io.Writer) error {
-				if inWords {
-					return tellFindings(w, found, ask.blocklists())
-				}
-				return writeFindings(w, form, found)
-			})
-			if err != nil {
-				return err
-			}
-			return verdictOf(found, failOn, unread)
-		},
+		RunE: x.run,
 	}
-	in.flags(cmd)
-	out.flags(cmd, "words")
-	sel.flags(cmd)
-	flag.flags(cmd)
-	ask.flags(cmd)
+	x.in.flags(cmd)
+	x.out.flags(cmd, "words")
+	x.sel.flags(cmd)
+	x.flag.flags(cmd)
+	x.ask.flags(cmd)
 	f := cmd.Flags()
-	f.BoolVar(&flagged, "flagged", false, "scan the domains and addresses of the report's confirmed and likely problems")
-	f.StringSliceVar(&ips, "ip", nil, "a sending `ADDRESS`, as receivers see it; repeatable")
-	f.StringSliceVar(&selectors, "selector", nil, "a DKIM `SELECTOR` in use (s= in the DKIM-Signature; default: common ones are tried)")
-	f.StringVar(&failOn, "fail-on", "", "exit with 4 if a finding has this `LEVEL` or worse: error or warning")
+	f.BoolVar(&x.flagged, "flagged", false, "scan the domains and addresses of the report's confirmed and likely problems")
+	f.StringSliceVar(&x.ips, "ip", nil, "a sending `ADDRESS`, as receivers see it; repeatable")
+	f.StringSliceVar(&x.selectors, "selector", nil, "a DKIM `SELECTOR` in use (s= in the DKIM-Signature; default: common ones are tried)")
+	f.StringVar(&x.failOn, "fail-on", "", "exit with 4 if a finding has this `LEVEL` or worse: error or warning")
 	groupUsage(cmd, scanGroups)
 	return cmd
+}
+
+func (x *scanFlags) run(cmd *cobra.Command, args []string) error {
+	form, err := x.out.form(table.FormatTable)
+	if err != nil {
+		return err
+	}
+	inWords := form == table.FormatTable && x.out.format == ""
+	if x.failOn != "" && x.failOn != string(dnsscan.Error) && x.failOn != string(dnsscan.Warning) {
+		return usageErrorf("there are error and warning", "--fail-on %s: no such level", x.failOn)
+	}
+	if err := x.flag.check(); err != nil {
+		return err
+	}
+	client, err := x.ask.client()
+	if err != nil {
+		return err
+	}
+	s := subjects{selectors: x.selectors}
+	if err := s.addIPs(x.ips); err != nil {
+		return err
+	}
+	unread := false
+	switch {
+	case x.flagged:
+		if unread, err = x.findFlagged(cmd, args, &s); err != nil {
+			return err
+		}
+	case len(args) == 0 && len(x.ips) == 0:
+		return usageErrorf("as in 'bouncelog scan example.com --ip 192.0.2.25', or 'bouncelog scan --flagged'", "scan: a domain is missing")
+	default:
+		for _, flag := range []string{"since", "until", "day", "domain", "sender-domain", "relay", "host", "mta", "outcome", "reason"} {
+			if f := cmd.Flag(flag); f != nil && onCommandLine(f) {
+				return usageErrorf("add --flagged to scan what the log shows", "--%s goes with --flagged only", flag)
+			}
+		}
+		if err := s.addDomains(args); err != nil {
+			return err
+		}
+	}
+	found, err := x.ask.findings(cmd.Context(), client, s)
+	if err != nil {
+		return err
+	}
+	err = x.out.write(cmd, func(w io.Writer) error {
+		if inWords {
+			return tellFindings(w, found, x.ask.blocklists())
+		}
+		return writeFindings(w, form, found)
+	})
+	if err != nil {
+		return err
+	}
+	return verdictOf(found, x.failOn, unread)
+}
+
+// findFlagged adds the domains and addresses of the confirmed and likely problems of the database, or
+// of the logs. unread: some log was not read completely.
+func (x *scanFlags) findFlagged(cmd *cobra.Command, paths []string, s *subjects) (unread bool, err error) {
+	filter, _, err := x.sel.filter(&x.in)
+	if err != nil {
+		return false, err
+	}
+	db, unread, err := x.in.database(cmd, paths)
+	if err != nil {
+		return false, err
+	}
+	defer db.Close()
+	r, err := db.Read(cmd.Context())
+	if err != nil {
+		return false, err
+	}
+	defer r.Close()
+	problems, err := problem.Find(cmd.Context(), r, report.Judged(filter), x.flag.options())
+	if err != nil {
+		return false, err
+	}
+	s.addFlagged(cmd, problems)
+	if err := errors.Join(r.Close(), db.Close()); err != nil {
+		return false, err
+	}
+	alarms := slices.ContainsFunc(problems, func(p problem.Problem) bool { return p.Level != problem.Watch })
+	switch {
+	case len(s.domains) > 0 || len(s.ips) > 0:
+	case alarms:
+		fmt.Fprintln(cmd.ErrOrStderr(), "bouncelog: the problems name no sender domain and no sending address; the DNS was not asked\nhint: name them, as in 'bouncelog scan example.com --ip 192.0.2.25'")
+	default:
+		fmt.Fprintln(cmd.ErrOrStderr(), "bouncelog: no problem is flagged, and the DNS was not asked")
+	}
+	return unread, nil
 }
 
 var scanGroups = []flagGroup{

@@ -136,23 +136,9 @@ func (x *serving) run(cmd *cobra.Command, in *input, flag *thresholds) error {
 			l.Close()
 		}
 	}()
-	// Who may connect to a unix socket is what the file system says. Of the others each
-	// needs users, or at least a token.
-	token, open := "", false
-	for _, l := range listeners {
-		need, err := x.protection(l.Addr())
-		if err != nil {
-			return err
-		}
-		switch need {
-		case needToken:
-			token = web.NewToken()
-		case needNothing:
-			open = true
-		}
-	}
-	if open && token != "" {
-		return usageErrorf("start one for each", "a unix socket and a TCP port with a token cannot be served together")
+	token, err := x.token(listeners)
+	if err != nil {
+		return err
 	}
 	path, _ := cmd.Flags().GetString("db")
 	db := &readable{path: path, open: func(ctx context.Context) (store.Store, error) {
@@ -177,6 +163,33 @@ func (x *serving) run(cmd *cobra.Command, in *input, flag *thresholds) error {
 	}
 	defer site.Close()
 	go site.Warm(ctx) // what goes wrong the first reader sees
+	return x.serveSite(cmd, site, listeners, token, log)
+}
+
+// token returns a new token if a listener needs one, otherwise "". A token and a listener without
+// any protection cannot be served together.
+func (x *serving) token(listeners []net.Listener) (token string, err error) {
+	open := false
+	for _, l := range listeners {
+		need, err := x.protection(l.Addr())
+		if err != nil {
+			return "", err
+		}
+		switch need {
+		case needToken:
+			token = web.NewToken()
+		case needNothing:
+			open = true
+		}
+	}
+	if open && token != "" {
+		return "", usageErrorf("start one for each", "a unix socket and a TCP port with a token cannot be served together")
+	}
+	return token, nil
+}
+
+// serveSite serves the dashboard on all listeners, until a server fails or the context ends.
+func (x *serving) serveSite(cmd *cobra.Command, site *web.Server, listeners []net.Listener, token string, log *slog.Logger) (err error) {
 	failed := make(chan error, len(listeners))
 	var servers []*http.Server
 	for _, l := range listeners {
@@ -189,18 +202,7 @@ func (x *serving) run(cmd *cobra.Command, in *input, flag *thresholds) error {
 			MaxHeaderBytes: web.HeaderAtMost, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		}
 		servers = append(servers, server)
-		where := l.Addr().String()
-		if l.Addr().Network() != "unix" {
-			scheme := "http"
-			if c, err := readWebConfig(x.config); err == nil && c.TLSConfig.IsEnabled() {
-				scheme = "https"
-			}
-			where = scheme + "://" + where + "/"
-			if token != "" {
-				where += "?token=" + token
-			}
-		}
-		fmt.Fprintf(cmd.OutOrStdout(), "bouncelog: dashboard at %s\n", table.Clean(where))
+		fmt.Fprintf(cmd.OutOrStdout(), "bouncelog: dashboard at %s\n", table.Clean(x.url(l.Addr(), token)))
 		l = netutil.LimitListener(l, connectionsAtMost)
 		go func() {
 			if l.Addr().Network() == "unix" || x.config == "" {
@@ -212,8 +214,7 @@ func (x *serving) run(cmd *cobra.Command, in *input, flag *thresholds) error {
 	}
 	select {
 	case err = <-failed:
-	case <-ctx.Done():
-		err = nil
+	case <-cmd.Context().Done():
 	}
 	site.Close()
 	end, cancel := context.WithTimeout(context.Background(), shutdownTime)
@@ -227,6 +228,22 @@ func (x *serving) run(cmd *cobra.Command, in *input, flag *thresholds) error {
 		err = nil
 	}
 	return err
+}
+
+// url returns the URL of the dashboard at a TCP address, with its token; of a unix socket, the path.
+func (x *serving) url(addr net.Addr, token string) string {
+	if addr.Network() == "unix" {
+		return addr.String()
+	}
+	scheme := "http"
+	if c, err := readWebConfig(x.config); err == nil && c.TLSConfig.IsEnabled() {
+		scheme = "https"
+	}
+	url := scheme + "://" + addr.String() + "/"
+	if token != "" {
+		url += "?token=" + token
+	}
+	return url
 }
 
 // listeners returns the sockets that systemd passes, or else the one of --listen.

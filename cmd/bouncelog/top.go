@@ -29,18 +29,21 @@ import (
 	"bouncelog/top"
 )
 
+// topFlags holds the options of top.
+type topFlags struct {
+	in         input
+	sel        selection
+	flag       thresholds
+	once, all  bool
+	view       string
+	window     string
+	size       string
+	open       []string
+	only, sort string
+}
+
 func newTop() *cobra.Command {
-	var (
-		in         input
-		sel        selection
-		flag       thresholds
-		once       bool
-		view, size string
-		window     string
-		open       []string
-		only, sort string
-		all        bool
-	)
+	var x topFlags
 	cmd := &cobra.Command{
 		Use:   "top [FILE]",
 		Short: "Show deliveries live in a terminal",
@@ -55,109 +58,110 @@ a temporary database.`,
   bouncelog top --window 15m /var/log/mail.log
   bouncelog top --once --view queue --size 200x60`,
 		Args: needArgs(0, 1, "a log file"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := flag.check(); err != nil {
-				return err
-			}
-			filter, loc, err := sel.filter(&in)
-			if err != nil {
-				return err
-			}
-			period := when.Period{Since: filter.Since, Until: filter.Until}
-			filter.Since, filter.Until = time.Time{}, time.Time{}
-			switch {
-			case period.Since.IsZero() != period.Until.IsZero():
-				return usageErrorf("or --window alone, which ends now", "--since and --until go together")
-			case !period.Since.IsZero() && cmd.Flags().Changed("window"):
-				return usageErrorf("say either the one or the other", "--window does not go with --since and --until")
-			case all && !once:
-				return usageErrorf("'bouncelog top --once --all' prints all rows", "--all goes with --once")
-			}
-			if !slices.Contains(top.Views(), view) {
-				return usageErrorf("valid values: "+strings.Join(top.Views(), ", "), "--view: unknown table %q", view)
-			}
-			length, err := duration(window)
-			if err != nil || !slices.Contains(top.Windows(), strings.TrimSpace(window)) {
-				return usageErrorf("valid values: "+strings.Join(top.Windows(), ", "), "--window: not a window: %q", window)
-			}
-			width, height, err := screenSize(cmd, size)
-			switch {
-			case err != nil:
-				return err
-			case once && !all && (width < top.LeastWidth || height < top.LeastHeight):
-				return usageErrorf(fmt.Sprintf("say --size %dx%d or more, or --all", top.LeastWidth, top.LeastHeight), "a frame of %dx%d is too small", width, height)
-			}
-			if !once && !(term.Is(cmd.OutOrStdout()) && term.IsInput(cmd.InOrStdin())) {
-				return &exitError{status: exitUsage, err: errors.New("top: standard input and output are not a terminal"), hint: "'bouncelog top --once' prints one frame"}
-			}
-			if !once && os.Getenv("TERM") == "dumb" {
-				return &exitError{status: exitUsage, err: errors.New("top: this terminal cannot move its cursor (TERM=dumb)"), hint: "'bouncelog top --once' prints one frame"}
-			}
-			judge, err := in.judge()
-			if err != nil {
-				return err
-			}
-			o := top.Options{
-				Location: loc, Filter: filter, Thresholds: flag.options(), View: view, Window: length, Colour: term.Colour(cmd.OutOrStdout()),
-				Explain: judge.Explain, Work: processorTime, Since: period.Since, Until: period.Until, Open: open, Only: only, Sort: sort, All: all,
-				Commands: top.CommandWords{
-					DB: changed(cmd, []string{"db", "db-password-file"}), Rerun: changed(cmd, selectOptions), Zone: changed(cmd, []string{"config", "tz"}),
-					Rules: changed(cmd, []string{"rules"}), Thresholds: changed(cmd, problemOptions()),
-				},
-			}
-			if err := o.Check(); err != nil {
-				return usageErrorf("one of "+strings.Join(top.Opens(), "=, ")+"=, and reply= upon one of the others but queue=", "--open: %w", err)
-			}
-			if len(args) > 0 { // what is wrong with it is said before a frame is drawn
-				if err := openable(args[0]); err != nil {
-					return err
-				}
-			}
-			for _, path := range args {
-				o.Commands.DB, o.Commands.Files = nil, append(o.Commands.Files, table.ShellWord(path))
-			}
-			if once {
-				stepBack()
-				return topOnce(cmd, &in, o, args, width, height)
-			}
-			if len(args) > 0 {
-				return topFile(cmd, &in, judge, o, args[0])
-			}
-			path, _ := cmd.Flags().GetString("db")
-			db := &readable{path: path, open: func(ctx context.Context) (store.Store, error) {
-				return openDatabaseUnder(ctx, cmd, path, sqlite.Options{ReadOnly: true})
-			}}
-			defer db.close()
-			r, err := db.read(cmd.Context()) // what is wrong with it is said before the screen is taken
-			if err != nil {
-				return err
-			}
-			if err := r.Close(); err != nil {
-				return err
-			}
-			o.Read, o.Watch = db.read, db.watch
-			if onServer(path) { // whose processor it is that works
-				o.Work = nil
-			}
-			return top.Run(cmd.Context(), cmd.InOrStdin(), terminalOf(cmd), o)
-		},
+		RunE: x.run,
 	}
-	in.flags(cmd)
-	sel.placeFlags(cmd)
-	flag.flags(cmd)
+	x.in.flags(cmd)
+	x.sel.placeFlags(cmd)
+	x.flag.flags(cmd)
 	f := cmd.Flags()
-	f.BoolVar(&once, "once", false, "print one frame and end")
-	f.StringVar(&view, "view", "providers", "begin with the table `NAME`: "+strings.Join(top.Views(), ", "))
-	f.StringVar(&window, "window", "1h", "begin with this `TIME` up to now: "+strings.Join(top.Windows(), ", "))
-	f.StringVar(&sel.since, "since", "", "with --until: show what is from this `TIME` on, instead of a window up to now")
-	f.StringVar(&sel.until, "until", "", "and before this `TIME`")
-	f.StringArrayVar(&open, "open", nil, "open what enter would: `KIND=NAME` with provider, domain, sender, reason, queue, and reply (repeatable)")
-	f.StringVar(&only, "filter", "", "show only rows with a `WORD`; !WORD leaves them out")
-	f.StringVar(&sort, "sort", "", "sort the rows by the `COLUMN` with this heading (default: the worst first)")
-	f.BoolVar(&all, "all", false, "with --once: print all rows of the table, and nothing else")
-	f.StringVar(&size, "size", "", "with --once: `SIZE` of the frame, as in 80x24 (default: the terminal's, else 80x24)")
+	f.BoolVar(&x.once, "once", false, "print one frame and end")
+	f.StringVar(&x.view, "view", "providers", "begin with the table `NAME`: "+strings.Join(top.Views(), ", "))
+	f.StringVar(&x.window, "window", "1h", "begin with this `TIME` up to now: "+strings.Join(top.Windows(), ", "))
+	f.StringVar(&x.sel.since, "since", "", "with --until: show what is from this `TIME` on, instead of a window up to now")
+	f.StringVar(&x.sel.until, "until", "", "and before this `TIME`")
+	f.StringArrayVar(&x.open, "open", nil, "open what enter would: `KIND=NAME` with provider, domain, sender, reason, queue, and reply (repeatable)")
+	f.StringVar(&x.only, "filter", "", "show only rows with a `WORD`; !WORD leaves them out")
+	f.StringVar(&x.sort, "sort", "", "sort the rows by the `COLUMN` with this heading (default: the worst first)")
+	f.BoolVar(&x.all, "all", false, "with --once: print all rows of the table, and nothing else")
+	f.StringVar(&x.size, "size", "", "with --once: `SIZE` of the frame, as in 80x24 (default: the terminal's, else 80x24)")
 	groupUsage(cmd, topGroups)
 	return cmd
+}
+
+func (x *topFlags) run(cmd *cobra.Command, args []string) error {
+	o, err := x.options(cmd)
+	if err != nil {
+		return err
+	}
+	width, height, err := x.frame(cmd)
+	if err != nil {
+		return err
+	}
+	rules, err := x.in.judge()
+	if err != nil {
+		return err
+	}
+	o.Explain = rules.Explain
+	for _, path := range args {
+		if err := openable(path); err != nil { // an error is printed before a frame is drawn
+			return err
+		}
+		o.Commands.DB, o.Commands.Files = nil, append(o.Commands.Files, table.ShellWord(path))
+	}
+	switch {
+	case x.once:
+		stepBack()
+		return topOnce(cmd, &x.in, o, args, width, height)
+	case len(args) > 0:
+		return topFile(cmd, &x.in, rules, o, args[0])
+	}
+	return topDatabase(cmd, o)
+}
+
+// frame returns the size of the screen or of the printed frame. Its error says that there is no
+// place for one.
+func (x *topFlags) frame(cmd *cobra.Command) (width, height int, err error) {
+	width, height, err = screenSize(cmd, x.size)
+	switch {
+	case err != nil:
+		return 0, 0, err
+	case x.once && !x.all && (width < top.LeastWidth || height < top.LeastHeight):
+		return 0, 0, usageErrorf(fmt.Sprintf("say --size %dx%d or more, or --all", top.LeastWidth, top.LeastHeight), "a frame of %dx%d is too small", width, height)
+	case !x.once && !(term.Is(cmd.OutOrStdout()) && term.IsInput(cmd.InOrStdin())):
+		return 0, 0, &exitError{status: exitUsage, err: errors.New("top: standard input and output are not a terminal"), hint: "'bouncelog top --once' prints one frame"}
+	case !x.once && os.Getenv("TERM") == "dumb":
+		return 0, 0, &exitError{status: exitUsage, err: errors.New("top: this terminal cannot move its cursor (TERM=dumb)"), hint: "'bouncelog top --once' prints one frame"}
+	}
+	return width, height, nil
+}
+
+// options checks the options and returns those of package top, without the database and the rules.
+func (x *topFlags) options(cmd *cobra.Command) (o top.Options, err error) {
+	if err := x.flag.check(); err != nil {
+		return o, err
+	}
+	filter, loc, err := x.sel.filter(&x.in)
+	if err != nil {
+		return o, err
+	}
+	period := when.Period{Since: filter.Since, Until: filter.Until}
+	filter.Since, filter.Until = time.Time{}, time.Time{}
+	switch {
+	case period.Since.IsZero() != period.Until.IsZero():
+		return o, usageErrorf("or --window alone, which ends now", "--since and --until go together")
+	case !period.Since.IsZero() && cmd.Flags().Changed("window"):
+		return o, usageErrorf("say either the one or the other", "--window does not go with --since and --until")
+	case x.all && !x.once:
+		return o, usageErrorf("'bouncelog top --once --all' prints all rows", "--all goes with --once")
+	case !slices.Contains(top.Views(), x.view):
+		return o, usageErrorf("valid values: "+strings.Join(top.Views(), ", "), "--view: unknown table %q", x.view)
+	}
+	length, err := duration(x.window)
+	if err != nil || !slices.Contains(top.Windows(), strings.TrimSpace(x.window)) {
+		return o, usageErrorf("valid values: "+strings.Join(top.Windows(), ", "), "--window: not a window: %q", x.window)
+	}
+	o = top.Options{
+		Location: loc, Filter: filter, Thresholds: x.flag.options(), View: x.view, Window: length, Colour: term.Colour(cmd.OutOrStdout()),
+		Work: processorTime, Since: period.Since, Until: period.Until, Open: x.open, Only: x.only, Sort: x.sort, All: x.all,
+		Commands: top.CommandWords{
+			DB: changed(cmd, []string{"db", "db-password-file"}), Rerun: changed(cmd, selectOptions), Zone: changed(cmd, []string{"config", "tz"}),
+			Rules: changed(cmd, []string{"rules"}), Thresholds: changed(cmd, problemOptions()),
+		},
+	}
+	if err := o.Check(); err != nil {
+		return o, usageErrorf("one of "+strings.Join(top.Opens(), "=, ")+"=, and reply= upon one of the others but queue=", "--open: %w", err)
+	}
+	return o, nil
 }
 
 // topGroups are the groups of options in top's help text.
@@ -246,6 +250,27 @@ func topOnce(cmd *cobra.Command, in *input, o top.Options, paths []string, width
 		return &exitError{status: exitPartly}
 	}
 	return db.Close()
+}
+
+// topDatabase shows the database of --db.
+func topDatabase(cmd *cobra.Command, o top.Options) error {
+	path, _ := cmd.Flags().GetString("db")
+	db := &readable{path: path, open: func(ctx context.Context) (store.Store, error) {
+		return openDatabaseUnder(ctx, cmd, path, sqlite.Options{ReadOnly: true})
+	}}
+	defer db.close()
+	r, err := db.read(cmd.Context()) // an error is printed before the screen is taken
+	if err != nil {
+		return err
+	}
+	if err := r.Close(); err != nil {
+		return err
+	}
+	o.Read, o.Watch = db.read, db.watch
+	if onServer(path) { // the work is the server's
+		o.Work = nil
+	}
+	return top.Run(cmd.Context(), cmd.InOrStdin(), terminalOf(cmd), o)
 }
 
 // topKeeps is the age at which attempts of a log that top follows by itself are removed: a refusal
