@@ -11,6 +11,18 @@ import (
 )
 
 func TestCheckFinds(t *testing.T) {
+	file := t.TempDir() + "/log.db"
+	d := open(t, file, Options{})
+	tr := storetest.NewTraffic(1)
+	tr.PerSecond = 0.003 // days
+	storetest.Append(t, d, tr.Batch(2000))
+	tr = storetest.NewTraffic(2)
+	tr.Source, tr.PerSecond = "second", 1
+	storetest.Append(t, d, tr.Batch(2000))
+	sound(t, d)
+	must(t, d.Close())
+	whole, err := os.ReadFile(file)
+	must(t, err)
 	for _, damage := range []string{
 		"UPDATE rollup_route SET n = n + 1 WHERE key = (SELECT min(key) FROM rollup_route)",
 		"DELETE FROM rollup_total",
@@ -34,14 +46,9 @@ func TestCheckFinds(t *testing.T) {
 		"UPDATE message_end SET origin = 99 WHERE id = (SELECT min(id) FROM message_end)",
 		"UPDATE message_end SET id = (77 << $OFFSET_BITS) | 1 WHERE id = (SELECT min(id) FROM message_end)",
 	} {
-		d := open(t, "", Options{Temporary: true})
-		tr := storetest.NewTraffic(1)
-		tr.PerSecond = 0.003 // days
-		storetest.Append(t, d, tr.Batch(2000))
-		tr = storetest.NewTraffic(2)
-		tr.Source, tr.PerSecond = "second", 1
-		storetest.Append(t, d, tr.Batch(2000))
-		sound(t, d)
+		path := t.TempDir() + "/log.db"
+		must(t, os.WriteFile(path, whole, 0o600))
+		d := open(t, path, Options{})
 		must(t, d.w.c.Exec(layoutSQL(damage)))
 		problems, err := d.Check(t.Context())
 		must(t, err)
