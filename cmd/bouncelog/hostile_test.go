@@ -77,7 +77,7 @@ func TestHostile(t *testing.T) {
 		go func() {
 			done <- run(ctx, []string{"follow", "--db", other, "--metrics", "127.0.0.1:0", log}, strings.NewReader(""), &out, &out)
 		}()
-		await(t, "follow", func() bool { return strings.Contains(out.String(), "caught up") && count(other) == stored })
+		eventually(t, "caught up", func() bool { return strings.Contains(out.String(), "caught up") && count(other) == stored })
 		cancel()
 		if status := <-done; status != exitOK {
 			t.Errorf("exit status %d", status)

@@ -13,20 +13,9 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"bouncelog/bounce"
 )
-
-// await tries until ok, for at most 20 seconds.
-func await(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain for %s", what)
-		}
-	}
-}
 
 // TestFollowMetrics has follow show what it stored of a log, half of which was
 // there before it was started for the second time.
@@ -65,7 +54,7 @@ func TestFollowMetrics(t *testing.T) {
 		}
 	}()
 	address := regexp.MustCompile(`address=(127\.0\.0\.1:\d+)`)
-	await(t, "the address", func() bool { return address.MatchString(out.String()) })
+	eventually(t, "listening", func() bool { return address.MatchString(out.String()) })
 	base := "http://" + address.FindStringSubmatch(out.String())[1]
 	get := func(path string) (int, string) {
 		r, err := http.Get(base + path)
@@ -79,10 +68,10 @@ func TestFollowMetrics(t *testing.T) {
 		}
 		return r.StatusCode, string(body)
 	}
-	await(t, "readiness", func() bool { code, _ := get("/-/ready"); return code == 200 })
+	eventually(t, "ready", func() bool { code, _ := get("/-/ready"); return code == 200 })
 	var page string
 	// What was stored before is not counted again.
-	await(t, "the last line", func() bool {
+	eventually(t, "shows the last line", func() bool {
 		_, page = get("/metrics")
 		return strings.Contains(page, `bouncelog_lines_total{kind="unparsed"} 1`)
 	})

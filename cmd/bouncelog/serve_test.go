@@ -41,7 +41,7 @@ func served(t *testing.T, args ...string) (base string, client *http.Client, sta
 	}
 	t.Cleanup(func() { status() })
 	where := regexp.MustCompile(`dashboard at (\S+)\n`)
-	await(t, "serve", func() bool { return where.MatchString(out.String()) || len(done) > 0 })
+	eventually(t, "serving", func() bool { return where.MatchString(out.String()) || len(done) > 0 })
 	m := where.FindStringSubmatch(out.String())
 	if m == nil {
 		t.Fatalf("serve: %s", out.String())

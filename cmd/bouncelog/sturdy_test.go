@@ -108,7 +108,8 @@ func count(t *testing.T, db string) int {
 	return n
 }
 
-// eventually waits until it holds.
+// eventually waits until it holds. The pause between two looks is longer than a look, most of which
+// count the rows of a database: the process under test needs the processor.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	deadline := time.After(time.Minute)
@@ -116,7 +117,7 @@ func eventually(t *testing.T, what string, holds func() bool) {
 		select {
 		case <-deadline:
 			t.Fatalf("after a minute: not %s", what)
-		case <-time.After(20 * time.Millisecond):
+		case <-time.After(100 * time.Millisecond):
 		}
 	}
 }
