@@ -49,15 +49,28 @@ pictures: build ## render the pictures of README.md and docs again, with Chromiu
 vendor-web: ## download the files that web/static/VENDOR lists from npm, and compare them
 	@web/vendor.sh
 
-test: need ## run all tests except the end-to-end ones
-	$(GO) test -shuffle=on ./...
+# Tests wait for processes and for the disk, so that two packages more than there are processors are
+# tested at the same time. The packages that take the longest begin first.
+GOTEST = $(GO) test -p $$(($$(getconf _NPROCESSORS_ONLN) + 2))
+LONGEST = ./store/sqlite ./cmd/bouncelog
 
-# The skipped tests show the race detector nothing: scripts of sequential commands, measurements,
-# counts that another test makes too, answers of a ClickHouse server, pages read one by one, and programs that are built
-# without the detector.
+test: need ## run all tests except the end-to-end ones
+	$(GOTEST) -shuffle=on ./store/clickhouse $(LONGEST) ./...
+
+# Tests that show the race detector nothing: scripts of sequential commands, measurements, tables and
+# answers of one goroutine compared one by one, pages read one by one, answers of a ClickHouse server,
+# and programs that are built without the detector.
+UNRACED = ^TestScripts$$/^(badinput|config|counting|damaged|db|explain|flag|locked|mail|morning|parse|query|report|suppress|trace|usage)$$ \
+	^TestHostileTerminal$$ ^TestPruneLeavesNothing$$ ^TestClickHouse$$ ^TestNumbers \
+	^TestRareDomains$$ ^TestManyWords$$ ^TestCheckFinds$$ ^TestPruneOfTwoLogs$$ ^TestHighIDs$$ ^TestAttemptsInPieces$$ ^TestCountEdges$$
+empty =
+space = $(empty) $(empty)
+
+# The search for problems has one goroutine; only the Announcer starts one.
 race: need ## run the same tests with the race detector
-	$(GO) test -race -short -skip '^TestScripts$$/^(badinput|config|counting|damaged|db|explain|flag|locked|mail|morning|parse|query|report|suppress|trace|usage)$$|^TestTemporary$$/^Counts|^TestHostileTerminal$$|^TestClickHouse$$|^TestNumbers' \
-		$$($(GO) list ./... | grep -v -e /bench/ -e '/e2e$$' -e /store/clickhouse)
+	$(GOTEST) -race -short -timeout 30m -skip '$(subst $(space),|,$(strip $(UNRACED)))' \
+		$(LONGEST) $$($(GO) list ./... | grep -v -e /bench/ -e '/e2e$$' -e /store/clickhouse -e /problem)
+	$(GO) test -race -run '^TestAnnouncer' ./problem
 
 fuzz: need ## run each fuzz test for FUZZTIME (1m)
 	@for package in $$($(GO) list ./...); do \

@@ -207,7 +207,7 @@ func TestWalks(t *testing.T) {
 	}
 }
 
-// TestNamedTests holds that the tests that the documents name are there.
+// TestNamedTests holds that the tests that the documents and the Makefile name are there.
 func TestNamedTests(t *testing.T) {
 	tests := map[string]bool{}
 	for _, f := range goFiles(t) {
@@ -226,12 +226,12 @@ func TestNamedTests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, doc := range docs {
+	for _, doc := range append(docs, "Makefile") {
 		text, err := os.ReadFile(doc)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, m := range regexp.MustCompile("(?:-run '?|-fuzz |`)((?:Test|Fuzz)[A-Z]\\w+)").FindAllSubmatch(text, -1) {
+		for _, m := range regexp.MustCompile("(?:-run '?|-fuzz |`|\\^)((?:Test|Fuzz)[A-Z]\\w+)").FindAllSubmatch(text, -1) {
 			name := string(m[1])
 			if !slices.ContainsFunc(slices.Collect(maps.Keys(tests)), func(test string) bool { return strings.HasPrefix(test, name) }) {
 				t.Errorf("%s names %s", doc, name)
