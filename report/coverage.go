@@ -144,9 +144,9 @@ const (
 	profileDays = 3   // minimum number of days to distinguish the hours of the day
 )
 
-// gaps finds the silent hours in which attempts are usual, deferrals aside (see Point.settled): as many
-// as the median of the same hour on other days. points are the hours with attempts, in order. of are the hours with attempts of
-// the selection for Gap.Expected, if that is not all mail.
+// gaps finds the silent hours in which attempts are usual: see profile.usual. points are the hours with
+// attempts, in order. of are the hours with attempts of the selection for Gap.Expected, if that is not
+// all mail.
 func gaps(points, of []Point, turns []turn) []Gap {
 	found := []Gap{}
 	if len(points) < 2 {
@@ -154,16 +154,7 @@ func gaps(points, of []Point, turns []turn) []Gap {
 	}
 	const hour = time.Hour
 	start, end := points[0].Time, points[len(points)-1].Time
-	n := int(end.Sub(start)/hour) + 1
-	byHour := func(points []Point) []int64 {
-		counts := make([]int64, n)
-		for i := range points {
-			counts[points[i].Time.Sub(start)/hour] += points[i].settled()
-		}
-		return counts
-	}
-	all, selected := byHour(points), byHour(of)
-	silent := make([]bool, n)
+	silent := make([]bool, int(end.Sub(start)/hour)+1)
 	for i := range silent {
 		silent[i] = true
 	}
@@ -171,34 +162,22 @@ func gaps(points, of []Point, turns []turn) []Gap {
 		silent[p.Time.Sub(start)/hour] = p.Delivered+p.Soft+p.Hard == 0
 	}
 	// The first and the last hour are incomplete.
-	usual := func(counts []int64, i int) int64 {
-		step, from := 24, i%24
-		if n < profileDays*24 {
-			step, from = 1, 0
-		}
-		var same []int64
-		for j := from; j < n; j += step {
-			if j > 0 && j < n-1 {
-				same = append(same, counts[j])
-			}
-		}
-		if len(same) == 0 {
-			return 0
-		}
-		slices.Sort(same)
-		return same[len(same)/2]
-	}
-	for i := 1; i < n; i++ {
+	all, selected := newProfile(points, start.Add(hour), end), newProfile(of, start.Add(hour), end)
+	at := func(i int) time.Time { return start.Add(time.Duration(i) * hour) }
+	for i := 1; i < len(silent); i++ {
 		if !silent[i] {
 			continue
 		}
 		j, missing, expected := i, int64(0), int64(0)
-		for ; j < n && silent[j]; j++ {
-			missing += usual(all, j)
-			expected += usual(selected, j)
+		for j < len(silent) && silent[j] {
+			j++
+		}
+		for k := i; k < j; k++ {
+			missing += all.usual(at(k), at(i), at(j))
+			expected += selected.usual(at(k), at(i), at(j))
 		}
 		if missing >= gapExpected {
-			g := Gap{From: start.Add(time.Duration(i) * hour), To: start.Add(time.Duration(j) * hour), Expected: expected}
+			g := Gap{From: at(i), To: at(j), Expected: expected}
 			for _, t := range turns {
 				// The end of one log and the start of the next are known to the second.
 				if t.from.Last.Before(g.To) && t.to.First.After(g.From) && t.to.First.Sub(t.from.Last) >= hour {

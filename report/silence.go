@@ -29,9 +29,64 @@ func (r *Report) silence(o Options, hours []Point) *Silence {
 	return &Silence{Since: r.AsOf.UTC(), Seconds: quiet.Seconds(), Expected: expected, Command: o.command("report", "--section", SectionUnparsed)}
 }
 
-// usualAttempts returns the usual number of attempts, deferrals aside, between two points in time, from the median of
-// each hour of the day (of all hours, with fewer than profileDays days). points are the hours with
-// attempts, in order.
+// A profile holds the attempts in the complete hours of a log, deferrals aside (see Point.settled).
+type profile struct {
+	start  time.Time // of the first hour
+	counts []int64
+	median int64 // of all hours
+}
+
+// newProfile returns the profile of the complete hours from start to end.
+func newProfile(points []Point, start, end time.Time) *profile {
+	p := &profile{start: start, counts: make([]int64, max(0, int(end.Sub(start)/time.Hour)))}
+	for i := range points {
+		if t := points[i].Time; !t.Before(start) && t.Before(end) {
+			p.counts[t.Sub(start)/time.Hour] += points[i].settled()
+		}
+	}
+	p.median = middle(slices.Clone(p.counts))
+	return p
+}
+
+// middle sorts a list and returns its median, the upper of two; 0 of an empty list.
+func middle(list []int64) int64 {
+	if len(list) == 0 {
+		return 0
+	}
+	slices.Sort(list)
+	return list[len(list)/2]
+}
+
+// usual returns the usual number of attempts in one hour of a silence: the median of the same hour of
+// all days. With fewer than profileDays days, nights are not known to be quiet. Then it is at most the
+// median of all hours, and at most the largest number in the same hour of another day. If there is no
+// such hour, it is at most the larger number of the two hours before the silence, and of the two after.
+func (p *profile) usual(hour, from, to time.Time) int64 {
+	index := func(t time.Time) int { return int(t.Sub(p.start) / time.Hour) }
+	var same []int64
+	few, at := len(p.counts) < profileDays*24, index(hour)
+	for i := at % 24; i < len(p.counts); i += 24 {
+		if !few || i != at {
+			same = append(same, p.counts[i])
+		}
+	}
+	if !few {
+		return middle(same)
+	}
+	if len(same) > 0 {
+		return min(p.median, slices.Max(same))
+	}
+	n := p.median
+	for _, i := range []int{index(from) - 2, index(to)} {
+		if beside := p.counts[min(max(i, 0), len(p.counts)):min(max(i+2, 0), len(p.counts))]; len(beside) > 0 {
+			n = min(n, slices.Max(beside))
+		}
+	}
+	return n
+}
+
+// usualAttempts returns the usual number of attempts, deferrals aside, between two points in time after
+// the last attempt. points are the hours with attempts, in order.
 func usualAttempts(points []Point, from, to time.Time) (n int64) {
 	if len(points) < 3 || to.Sub(from) > 366*24*time.Hour {
 		return 0
@@ -42,33 +97,9 @@ func usualAttempts(points []Point, from, to time.Time) (n int64) {
 	if back := end.Add(-28 * 24 * hour); back.After(start) {
 		start = back
 	}
-	size := int(end.Sub(start) / hour)
-	if size < 1 {
-		return 0
-	}
-	counts := make([]int64, size)
-	for _, p := range points {
-		if !p.Time.Before(start) && p.Time.Before(end) {
-			counts[p.Time.Sub(start)/hour] += p.settled()
-		}
-	}
-	step := 1
-	if size >= profileDays*24 {
-		step = 24
-	}
-	var usual [24]int64
-	for h := range usual {
-		var same []int64
-		for i := range counts {
-			if step == 1 || start.Add(time.Duration(i)*hour).UTC().Hour() == h {
-				same = append(same, counts[i])
-			}
-		}
-		slices.Sort(same)
-		usual[h] = same[len(same)/2]
-	}
+	p := newProfile(points, start, end)
 	for t := from.UTC().Truncate(hour).Add(hour); !t.Add(hour).After(to); t = t.Add(hour) { // whole hours
-		n += usual[t.Hour()]
+		n += p.usual(t, end, to)
 	}
 	return n
 }

@@ -85,6 +85,40 @@ func TestRetriesAreNotUsual(t *testing.T) {
 	}
 }
 
+// TestQuietNights holds that the quiet nights of a log of few days are neither a gap nor a silence, and
+// that hours without a log in the day are.
+func TestQuietNights(t *testing.T) {
+	begin := time.Date(2026, 11, 2, 0, 0, 0, 0, time.UTC)
+	day := []int64{6, 2, 0, 0, 0, 4, 9, 30, 40, 40, 40, 40, 40, 40, 40, 40, 40, 40, 25, 20, 15, 12, 9, 7}
+	for _, n := range []int{24, 31, 48, 55, 71} {
+		var hours, missing []Point
+		for h := range n {
+			p := Point{Time: begin.Add(time.Duration(h) * time.Hour), Delivered: day[h%24]}
+			if h > 24 && (h%24 == 1 || h%24 == 23) {
+				p.Delivered = 0 // by chance
+			}
+			if p.Delivered == 0 {
+				continue
+			}
+			hours = append(hours, p)
+			if h < 10 || h >= 15 {
+				missing = append(missing, p)
+			}
+		}
+		if found := gaps(hours, hours, nil); len(found) > 0 {
+			t.Errorf("%d hours: gaps %+v", n, found)
+		}
+		if found := gaps(missing, missing, nil); len(found) != 1 || found[0].From.Hour() != 10 || found[0].To.Hour() != 15 {
+			t.Errorf("%d hours: gaps %+v, want 10 to 15", n, found)
+		}
+		last := hours[len(hours)-1].Time.Add(time.Hour)
+		morning := last.Truncate(24 * time.Hour).Add(29 * time.Hour)
+		if silent := usualAttempts(hours, last, morning); last.Hour() >= 22 && silent >= gapExpected {
+			t.Errorf("%d hours: %d attempts are usual until %v", n, silent, morning)
+		}
+	}
+}
+
 // TestGapOfDay holds that a gap has one size in every report, derived from the whole log, and that
 // its hours are not compared.
 func TestGapOfDay(t *testing.T) {
