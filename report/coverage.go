@@ -2,7 +2,6 @@ package report
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"path"
 	"regexp"
@@ -194,7 +193,7 @@ func gaps(points, of []Point, turns []turn) []Gap {
 
 // allGaps returns the gaps of the whole database, in order, with the usual number of attempts that
 // f selects. So a gap has the same number in every period.
-func (r *Report) allGaps(ctx context.Context, s store.Reader, f store.Filter, sources []store.Source) ([]Gap, error) {
+func (r *Report) allGaps(f store.Filter, sources []store.Source) ([]Gap, error) {
 	hours, err := r.hours()
 	if err != nil {
 		return nil, err
@@ -212,17 +211,11 @@ func (r *Report) allGaps(ctx context.Context, s store.Reader, f store.Filter, so
 			return p.Time.After(end) || end.Sub(p.Time) > gapDays*24*time.Hour
 		})
 	}
-	hours = around(hours)
-	selected := hours
-	if r.Filter != nil {
-		f = Judged(f)
-		f.Since, f.Until = time.Time{}, time.Time{}
-		if selected, err = overTime(ctx, s, f, store.ByHour); err != nil {
-			return nil, err
-		}
-		selected = around(selected)
+	selected, err := r.selected()
+	if err != nil {
+		return nil, err
 	}
-	return gaps(hours, selected, rotations(sources)), nil
+	return gaps(around(hours), around(selected), rotations(sources)), nil
 }
 
 // gapsWithin returns the gaps of a period (zero: open) in which the selection has mail, in order;

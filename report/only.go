@@ -57,6 +57,11 @@ func Judged(f store.Filter) store.Filter {
 // partly reports whether the filter excludes some of the attempts for verdicts.
 func (o *Only) partly() bool { return o != nil && len(o.Outcomes)+len(o.Reasons) > 0 }
 
+// Selects reports whether the filter excludes some mail, whatever its outcome and reason.
+func (o *Only) Selects() bool {
+	return o != nil && (o.Domain != "" || o.SenderDomain != "" || o.Relay != "" || o.Host != "" || o.MTA != "")
+}
+
 // narrows reports whether the filter excludes some of the mail from the same senders to these
 // providers.
 func (o *Only) narrows(providers []string) bool {

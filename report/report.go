@@ -71,6 +71,8 @@ type Options struct {
 	// Rerun holds the arguments that select the same attempts, quoted for a shell. They end every
 	// command in the report.
 	Rerun []string
+	// Positions is the command that prints how far each log was read; "": the logs are in no database.
+	Positions string
 	// RerunProblems holds the arguments for the thresholds of problems.
 	RerunProblems []string
 	// RerunReport holds the arguments that only a report has, such as --redact.
@@ -153,6 +155,7 @@ type Report struct {
 	judged         *ProviderTable             // all providers, for the verdicts: see Judged
 	listsMu        sync.Mutex
 	hours          func() ([]Point, error) // all attempts of the database, by hour
+	selected       func() ([]Point, error) // those of hours that the filter selects, whatever the outcome
 	gaps           func() ([]Gap, error)   // gaps of the whole database; see allGaps
 }
 
@@ -379,7 +382,13 @@ func Build(ctx context.Context, s store.Reader, o Options) (*Report, error) {
 	r.Period = ReportPeriod{Since: optional(o.Filter.Since), Until: optional(o.Filter.Until), First: optional(known(span.First)), Last: optional(known(span.Last))}
 	r.Timeless = !span.First.IsZero() && known(span.First).IsZero()
 	r.hours = sync.OnceValues(func() ([]Point, error) { return overTime(ctx, s, store.Filter{}, store.ByHour) })
-	r.gaps = sync.OnceValues(func() ([]Gap, error) { return r.allGaps(ctx, s, o.Filter, sources) })
+	r.selected = r.hours
+	if r.Filter != nil {
+		f := Judged(o.Filter)
+		f.Since, f.Until = time.Time{}, time.Time{}
+		r.selected = sync.OnceValues(func() ([]Point, error) { return overTime(ctx, s, f, store.ByHour) })
+	}
+	r.gaps = sync.OnceValues(func() ([]Gap, error) { return r.allGaps(o.Filter, sources) })
 
 	if r.NoVerdict, err = r.noVerdict(ctx, s, o, sources); err != nil {
 		return nil, err

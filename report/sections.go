@@ -175,17 +175,19 @@ func (r *Report) verdictSection(wide bool) Section {
 	if v.Ahead > 0 {
 		s.say("", "The newest line lies %s in the future: a clock or the time zone (--tz) is wrong. Whether the log is silent is not known.", when.Span(time.Duration(v.Ahead)*time.Second))
 	}
-	if n := v.Silence; n != nil && n.Expected > 0 {
-		s.say(n.Command, "Silent: about %s would be usual in that time. Is the log still read? Run:", table.Count(n.Expected, "attempt"))
-	} else if n != nil {
-		s.say(n.Command, "Silent: is the log still read? Run:")
+	if n := v.Silence; n != nil {
+		words := "Silent:"
+		if n.Expected > 0 {
+			words += fmt.Sprintf(" about %s%s would be usual in that time.", table.Count(n.Expected, "attempt"), r.selectedWords())
+		}
+		s.say(n.Command, "%s Is the log still written, and still read? Compare its size with the position that was read:", words)
 	}
 	for i, g := range v.Gaps {
 		if i == gapsTold {
 			s.say("", "Further gaps, see the log coverage: %d.", len(v.Gaps)-i)
 			break
 		}
-		s.say("", "No log: %s, about %s would be usual.", r.Interval(g.From, g.To), table.Count(g.Expected, "attempt"))
+		s.say("", "No log: %s, about %s%s would be usual.", r.Interval(g.From, g.To), table.Count(g.Expected, "attempt"), r.selectedWords())
 	}
 	for i, h := range v.SilentHosts {
 		if i == hostsShown {
@@ -203,9 +205,26 @@ func (r *Report) verdictSection(wide bool) Section {
 		s.say("", "Further ended incidents, see below: %d.", more)
 	}
 	if b := v.Background; b != nil {
-		s.say(b.Command, "Background: %s refused at %s, %s of all mail. Run:", table.Count(int64(b.Messages), "message"), table.Count(int64(b.Providers), "provider"), b.Share)
+		s.say(b.Command, "Background: %s refused at %s, %s of all mail%s. Run:", table.Count(int64(b.Messages), "message"), table.Count(int64(b.Providers), "provider"), b.Share, r.WholeWords())
 	}
 	return s
+}
+
+// selectedWords says that a number of attempts is of those that the filter selects; "" without a filter.
+func (r *Report) selectedWords() string {
+	if r.Filter.Selects() {
+		return " of this selection"
+	}
+	return ""
+}
+
+// WholeWords says that a share of all mail is not that of the mail that the filter selects; "" without
+// a filter.
+func (r *Report) WholeWords() string {
+	if r.Filter.Selects() {
+		return " (without the filter)"
+	}
+	return ""
 }
 
 const (
@@ -659,9 +678,12 @@ func (r *Report) reasonsSection(wide bool) Section {
 		if len(x.Last) > 0 {
 			do = "Last temporary failure: " + counted(x.Last) + "."
 		}
-		scope, incidents, whole := r.behind(x)
-		if whole {
+		scope, incidents, others := r.behind(x)
+		if others == 0 {
 			do = "" // the incident has its own check
+		}
+		if do != "" && incidents != "" {
+			do = fmt.Sprintf("The other %d: %s", others, do)
 		}
 		do = strings.TrimSpace(incidents + " " + do)
 		s.Table.Rows = append(s.Table.Rows, []any{x.Reason.String(), x.Soft, x.Hard, judge.WhoActs(scope), do})
@@ -677,9 +699,10 @@ const behindShare = 0.1
 const titleInTable = 200
 
 // behind returns the incidents behind a considerable part of the failures of a reason, in words, and
-// who acts on most of these failures. whole: one incident has all of them.
-func (r *Report) behind(x *ReasonCount) (scope bounce.Scope, words string, whole bool) {
+// who acts on most of these failures. others is the number of the other failures.
+func (r *Report) behind(x *ReasonCount) (scope bounce.Scope, words string, others int64) {
 	all, list := x.Soft+x.Hard, []string{}
+	others = all
 	scope = x.Scope
 	for i := range r.Problems {
 		p := &r.Problems[i]
@@ -692,11 +715,12 @@ func (r *Report) behind(x *ReasonCount) (scope bounce.Scope, words string, whole
 		}
 		words := fmt.Sprintf("%d of %d", n, all)
 		if n == all {
-			words, whole = "All", true
+			words = "All"
 		}
+		others = max(others-n, 0) // incidents may share failures
 		list = append(list, words+": incident \""+table.Cut(p.Title, titleInTable)+"\".")
 	}
-	return scope, strings.Join(list, " "), whole
+	return scope, strings.Join(list, " "), others
 }
 
 // counted lists the counts, the largest first.

@@ -22,8 +22,8 @@ func TestReasonsOfIncidents(t *testing.T) {
 	}{
 		{nil, "receiver", "Wait."},
 		{[]problem.Problem{noise, incident("few", "network", 9)}, "receiver", "Wait."},
-		{[]problem.Problem{incident("A", "provider", 30), incident("B", "network", 10)}, "receiver", `30 of 100: incident "A". 10 of 100: incident "B". Wait.`},
-		{[]problem.Problem{incident("B", "network", 50)}, "you", `50 of 100: incident "B". Wait.`},
+		{[]problem.Problem{incident("A", "provider", 30), incident("B", "network", 10)}, "receiver", `30 of 100: incident "A". 10 of 100: incident "B". The other 60: Wait.`},
+		{[]problem.Problem{incident("B", "network", 50)}, "you", `50 of 100: incident "B". The other 50: Wait.`},
 		{[]problem.Problem{incident("B", "network", 200)}, "you", `All: incident "B".`}, // the filter selects a part
 	} {
 		r := &Report{Problems: c.problems, Reasons: []ReasonCount{{Reason: bounce.Connection, Scope: bounce.ScopeRemote, Soft: 60, Hard: 40, Do: []string{"Wait."}}}}

@@ -11,11 +11,18 @@ import (
 const silentFor = 24 * time.Hour
 
 // silence returns the silence at the end of the period. It returns nil if the logs do not end
-// early, or if the missing attempts are so few that it may be chance. hours are all attempts by the
-// hour.
-func (r *Report) silence(o Options, hours []Point) *Silence {
+// early, or if the missing attempts are so few that it may be chance.
+func (r *Report) silence(o Options) (*Silence, error) {
 	if o.Now.IsZero() || !o.Live || r.AsOf.IsZero() {
-		return nil
+		return nil, nil
+	}
+	hours, err := r.hours()
+	if err != nil {
+		return nil, err
+	}
+	selected, err := r.selected()
+	if err != nil {
+		return nil, err
 	}
 	end := o.Now
 	if u := o.Filter.Until; !u.IsZero() && u.Before(end) {
@@ -24,9 +31,13 @@ func (r *Report) silence(o Options, hours []Point) *Silence {
 	quiet := end.Sub(r.AsOf).Truncate(time.Second)
 	expected := usualAttempts(hours, r.AsOf, end)
 	if quiet < silentFor && (quiet < time.Hour || expected < gapExpected) {
-		return nil
+		return nil, nil
 	}
-	return &Silence{Since: r.AsOf.UTC(), Seconds: quiet.Seconds(), Expected: expected, Command: o.command("report", "--section", SectionUnparsed)}
+	command := o.Positions
+	if command == "" {
+		command = o.command("report", "--section", SectionUnparsed)
+	}
+	return &Silence{Since: r.AsOf.UTC(), Seconds: quiet.Seconds(), Expected: usualAttempts(selected, r.AsOf, end), Command: command}, nil
 }
 
 // A profile holds the attempts in the complete hours of a log, deferrals aside (see Point.settled).

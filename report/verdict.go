@@ -77,7 +77,7 @@ type Phrase struct {
 type Silence struct {
 	Since    time.Time `json:"since"`
 	Seconds  float64   `json:"seconds"`
-	Expected int64     `json:"expected"` // usual number of attempts; 0: not known
+	Expected int64     `json:"expected"` // usual number of attempts that the filter selects; 0: not known
 	Command  string    `json:"command"`
 }
 
@@ -179,11 +179,10 @@ func (r *Report) buildVerdict(ctx context.Context, s store.Reader, o Options) er
 			v.Ahead = ahead(newest, o.Now).Truncate(time.Second).Seconds()
 		}
 	}
-	hours, err := r.hours()
-	if err != nil {
+	var err error
+	if v.Silence, err = r.silence(o); err != nil {
 		return err
 	}
-	v.Silence = r.silence(o, hours)
 	gaps, err := r.gaps()
 	if err != nil {
 		return err
@@ -261,7 +260,7 @@ func (r *Report) noVerdict(ctx context.Context, s store.Reader, o Options, sourc
 	case some:
 		return "", nil
 	}
-	hours, err := r.hours()
+	silence, err := r.silence(o)
 	if err != nil {
 		return "", err
 	}
@@ -271,7 +270,7 @@ func (r *Report) noVerdict(ctx context.Context, s store.Reader, o Options, sourc
 			begin = *first
 		}
 	}
-	if o.Live && o.Now.After(end) && r.silence(o, hours) == nil {
+	if o.Live && o.Now.After(end) && silence == nil {
 		end = o.Now // everything logged was read
 	}
 	since, until := o.Filter.Since, o.Filter.Until

@@ -1,6 +1,8 @@
 package report
 
 import (
+	"slices"
+	"strings"
 	"fmt"
 	"testing"
 	"time"
@@ -98,10 +100,30 @@ func TestSilence(t *testing.T) {
 		{"a period that ends a day later", last.Add(100 * time.Hour), last.Add(25 * time.Hour), true, true},
 		{"no clock", time.Time{}, time.Time{}, true, false},
 	} {
-		r := &Report{AsOf: last}
-		s := r.silence(Options{Now: c.now, Live: c.live, Filter: store.Filter{Until: c.until}}, hours)
-		if (s != nil) != c.silent {
-			t.Errorf("%s: %+v", c.name, s)
+		all := func() ([]Point, error) { return hours, nil }
+		r := &Report{AsOf: last, hours: all, selected: all}
+		s, err := r.silence(Options{Now: c.now, Live: c.live, Filter: store.Filter{Until: c.until}})
+		if err != nil || (s != nil) != c.silent {
+			t.Errorf("%s: %+v, %v", c.name, s, err)
+		}
+	}
+}
+
+// TestSilenceOfSelection holds that the usual number of attempts in a silence is that of the selected mail,
+// that shares of all mail are named as such, and which command shows how far the logs were read.
+func TestSilenceOfSelection(t *testing.T) {
+	start, build := filtered(t)
+	o := Options{Filter: store.Filter{Since: start}, Live: true, Now: start.Add(40 * time.Hour), Positions: "bouncelog db info"}
+	for domain, want := range map[string]string{"": "Silent: about 1004 attempts would", "small.example": "Silent: about 41 attempts of this selection would"} {
+		o.Filter.Domain = domain
+		r := build(o)
+		s := r.verdictSection(true)
+		i := slices.IndexFunc(s.Notes, func(n Note) bool { return strings.HasPrefix(n.Text, "Silent") })
+		if i < 0 || !strings.HasPrefix(s.Notes[i].Text, want) || s.Notes[i].Command != o.Positions {
+			t.Errorf("%q: %q, want %q", domain, s.Notes, want)
+		}
+		if words := r.WholeWords(); (words != "") != (domain != "") {
+			t.Errorf("%q: %q", domain, words)
 		}
 	}
 }

@@ -27,6 +27,7 @@ func (v *screen) options(top int, sections ...string) report.Options {
 	}
 	words := strings.Fields(v.sel.command(v.server.o.Period, nil))
 	o.Rerun = words[1:] // without the program's name
+	o.Positions = "bouncelog db info"
 	return o
 }
 
@@ -84,15 +85,18 @@ func (v *screen) verdict(rep *report.Report) {
 		v.Notes = append(v.Notes, table.Count(int64(n), "further incident")+": see Incidents.")
 	}
 	if b := verdict.Background; b != nil {
-		v.Notes = append(v.Notes, fmt.Sprintf("Background, as every day: %s refused at %s, %s of all mail. See Incidents.",
-			table.Count(int64(b.Messages), "message"), table.Count(int64(b.Providers), "provider"), b.Share))
+		v.Notes = append(v.Notes, fmt.Sprintf("Background, as every day: %s refused at %s, %s of all mail%s. See Incidents.",
+			table.Count(int64(b.Messages), "message"), table.Count(int64(b.Providers), "provider"), b.Share, rep.WholeWords()))
 	}
 	if s := verdict.Silence; s != nil {
 		text := "Nothing was logged for " + when.Span(time.Duration(s.Seconds)*time.Second)
 		if s.Expected > 0 {
 			text += fmt.Sprintf(", in which about %s would be usual", table.Count(s.Expected, "attempt"))
+			if rep.Filter.Selects() {
+				text += " of this selection"
+			}
 		}
-		v.Notes = append(v.Notes, text+". Is the log still read? See Log.")
+		v.Notes = append(v.Notes, text+". Is the log still written, and still read? See Log.")
 	}
 	if n := len(verdict.SilentHosts); n > 0 {
 		v.Notes = append(v.Notes, fmt.Sprintf("Silent hosts: %d of %d. See Log.", n, len(rep.Hosts)))

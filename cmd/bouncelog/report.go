@@ -156,6 +156,9 @@ func (x *reporting) options(cmd *cobra.Command, args []string) (o report.Options
 	o.Now = time.Now().In(loc)
 	o.Live = len(args) == 0 || x.sel.since != "" || x.sel.until != "" || x.sel.day != ""
 	o.Rerun = rerun(cmd, filter, loc, args)
+	if len(args) == 0 {
+		o.Positions = strings.Join(append([]string{"bouncelog", "db", "info"}, changed(cmd, []string{"db"})...), " ")
+	}
 	o.RerunProblems = changed(cmd, problemOptions())
 	o.RerunReport = changed(cmd, []string{"redact"})
 	x.made = strings.Join(append([]string{"bouncelog", "report"}, append(changed(cmd, formOptions), o.Rerun...)...), " ")

@@ -112,7 +112,7 @@ func facts(r *report.Report, in *report.Incident, detail bool) []report.Fact {
 		add("In all", table.Count(int64(q.Waiting+q.GivenUp), "message")+" since it began", strings.Join(list, "; "))
 	}
 	if in.Share > 0 {
-		add("Of all mail", in.Share, fate(in))
+		add("Of all mail", in.Share.String()+r.WholeWords(), fate(in))
 	}
 	if in.Recipients > 0 {
 		valid := ""
