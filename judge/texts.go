@@ -128,7 +128,7 @@ var reasonTexts = [...]Text{
 	bounce.Greylisted: {
 		Title: "greylisted", Scope: bounce.NobodyActs,
 		Meaning: "The server delays the first contact with an unknown sender on purpose.",
-		Do:      []string{"Nothing: the next try passes.", "If it never passes, check that retries come from the same IP address, and from one with a name in DNS."},
+		Do:      []string{"Nothing, as long as a later try passes.", "If none does, check that retries come from the same IP address, and from one with a name in DNS."},
 		Retry:   "Yes, within minutes.",
 		Also:    "A temporary refusal in the words of greylisting may hide a reputation block: it then lasts for days.",
 	},

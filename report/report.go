@@ -945,6 +945,9 @@ func (r *Report) recipients(ctx context.Context, s store.Reader, o Options) erro
 		return cmp.Or(cmp.Compare(b.Hard, a.Hard), b.Last.Compare(a.Last), strings.Compare(a.Recipient, b.Recipient))
 	})
 	l := List{Section: SectionRecipients, Total: len(r.Recipients), Least: n > 0 && seen == n}
+	if l.LeftOut = seen - l.Total; l.LeftOut > 0 {
+		l.WhyNot = o.command("suppress", "--why-not")
+	}
 	if o.Top > 0 && len(r.Recipients) > o.Top {
 		r.Recipients = r.Recipients[:o.Top]
 	}

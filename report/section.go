@@ -48,6 +48,10 @@ type List struct {
 	// Least: there are more than Total; the count stopped there.
 	Least bool   `json:"at_least,omitempty"`
 	More  string `json:"more,omitempty"` // command that shows the whole list
+	// LeftOut is the number of candidates that are not of the list, and WhyNot the command that says why
+	// each is not.
+	LeftOut int    `json:"left_out,omitempty"`
+	WhyNot  string `json:"why_not,omitempty"`
 }
 
 // ListUnknown is the list of replies that no rule matches, in the section unparsed.
@@ -184,7 +188,10 @@ func lists(all []List) []any {
 			Total int    `json:"total"`
 			Least bool   `json:"at_least,omitempty"`
 			More  string `json:"more,omitempty"`
-		}{l.Section, l.Shown, l.Total, l.Least, l.More}
+
+			LeftOut int    `json:"left_out,omitempty"`
+			WhyNot  string `json:"why_not,omitempty"`
+		}{l.Section, l.Shown, l.Total, l.Least, l.More, l.LeftOut, l.WhyNot}
 	}
 	return out
 }

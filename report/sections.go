@@ -296,22 +296,26 @@ func (r *Report) problemsSection(wide bool) Section {
 		{Name: "run"},
 		{Name: "first in period"},
 		{Name: "ended"},
+		{Name: "ended after"}, // the end of an incident within a gap of the log is between the two
 	}}
 	list := make([]Incident, len(r.Problems))
 	for i := range r.Problems {
 		list[i] = r.incidentOf(i)
 		in := &list[i]
-		var tried, ended any
+		var tried, ended, endedAfter any
 		if in.Tried > 0 {
 			tried = in.Tried
 		}
 		if !in.Going() {
 			ended = r.minute(in.End())
+			if !in.EndedAfter.IsZero() {
+				endedAfter = r.minute(in.EndedAfter)
+			}
 		}
 		s.Data.Rows = append(s.Data.Rows, []any{
 			in.Level, state(in), in.Title, r.minute(in.Since), r.minute(in.Until), in.Refused, tried, in.Lost, in.Recipients, in.Valid,
 			strings.Join(in.SenderDomains, " "), strings.Join(in.Providers, " "), strings.Join(in.Addresses, " "), in.Reply, in.Check, in.Command,
-			r.minute(r.Problems[i].Since), ended,
+			r.minute(r.Problems[i].Since), ended, endedAfter,
 		})
 	}
 	if r.Verdict == nil {
@@ -683,7 +687,11 @@ func (r *Report) reasonsSection(wide bool) Section {
 			do = "" // the incident has its own check
 		}
 		if do != "" && incidents != "" {
-			do = fmt.Sprintf("The other %d: %s", others, do)
+			rest := "The other: "
+			if others > 1 {
+				rest = fmt.Sprintf("The other %d: ", others)
+			}
+			do = rest + do
 		}
 		do = strings.TrimSpace(incidents + " " + do)
 		s.Table.Rows = append(s.Table.Rows, []any{x.Reason.String(), x.Soft, x.Hard, judge.WhoActs(scope), do})
@@ -748,7 +756,15 @@ func (r *Report) recipientsSection(wide bool) Section {
 		}
 		s.Table.Rows = append(s.Table.Rows, []any{x.Recipient, x.Hard, x.Reason.String(), r.minute(x.Since), delivered})
 	}
-	s.note(r.List(SectionRecipients))
+	l := r.List(SectionRecipients)
+	s.note(l)
+	if l != nil && l.LeftOut > 0 {
+		least := ""
+		if l.Least {
+			least = "at least "
+		}
+		s.say(l.WhyNot, "Not listed: %s%s whose failure may be a fault of the domain, of a relay or of this side. The grounds:", least, table.Count(int64(l.LeftOut), "address"))
+	}
 	return s
 }
 
@@ -784,6 +800,7 @@ func (r *Report) sendersSection(wide bool) Section {
 	s.Table = &table.Table{Columns: []table.Column{
 		{Name: "by"}, {Name: "who", Flex: true}, {Name: "soft", Number: true}, {Name: "hard", Number: true}, {Name: "of all hard", Number: true}, {Name: "main reason"},
 	}}
+	s.Data = &table.Table{Columns: s.Table.Columns} // without rows of both a sender and its login
 	if r.Senders.Since != nil {
 		s.Lead = append(s.Lead, "Since "+r.minute(*r.Senders.Since).String()+" only; --section senders counts the whole period.")
 	}
@@ -797,7 +814,13 @@ func (r *Report) sendersSection(wide bool) Section {
 		}
 		for i := range rows {
 			x := &rows[i]
-			s.Table.Rows = append(s.Table.Rows, []any{part.by, x.Key, x.Soft, x.Hard, table.Share(x.Share), x.Reason.String()})
+			cells := []any{part.by, x.Key, x.Soft, x.Hard, table.Share(x.Share), x.Reason.String()}
+			s.Data.Rows = append(s.Data.Rows, cells)
+			if same := slices.IndexFunc(s.Table.Rows, func(row []any) bool { return row[0] == "sender" && slices.Equal(row[1:], cells[1:]) }); part.by == "login" && same >= 0 {
+				s.Table.Rows[same][0] = "sender = login"
+				continue
+			}
+			s.Table.Rows = append(s.Table.Rows, slices.Clone(cells))
 			if x.StandsOut() && len(part.rows) > 1 {
 				s.Lead = append(s.Lead, fmt.Sprintf("The %s %s has %s of all returned mail (%d). If that is not its usual share of the mail, look for a stolen password, an abused form or a bad list.", part.by, table.Cut(x.Key, 80), table.Share(x.Share), x.Hard))
 			}
@@ -805,8 +828,9 @@ func (r *Report) sendersSection(wide bool) Section {
 	}
 	if l := r.List(SectionSenders); l != nil {
 		shown := *l
-		shown.Shown = len(s.Table.Rows)
-		s.note(&shown)
+		if shown.Shown = len(s.Data.Rows); shown.Cut() {
+			s.say(shown.More, "%s senders, logins and clients shown. All:", shown.Words())
+		}
 	}
 	return s
 }
@@ -978,7 +1002,13 @@ func (r *Report) Headline() string {
 			say("no incident")
 		}
 		if n := len(v.Later); n > 0 {
-			say("%s after the period: %s", table.Count(int64(n), "incident"), forSubject(v.Later[0].Title))
+			words := table.Count(int64(n), "incident") + " after the period"
+			if named := v.NamedEnded(); named == nil || named.ID != v.Later[0].ID {
+				words += ": " + forSubject(v.Later[0].Title)
+			} else if n == 1 {
+				words = "came back after the period"
+			}
+			say("%s", words)
 		}
 	} else if n := r.Alarms(); n > 0 {
 		say("%s", table.Count(int64(n), "problem"))

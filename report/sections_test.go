@@ -1,10 +1,14 @@
 package report
 
 import (
+	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"bouncelog/bounce"
+	"bouncelog/internal/table"
 	"bouncelog/problem"
 )
 
@@ -65,6 +69,91 @@ func TestPeriodWithoutMail(t *testing.T) {
 	} {
 		if got := (&Report{Location: time.UTC, Period: test.period}).Header()[0].Value; got != test.want {
 			t.Errorf("%q, want %q", got, test.want)
+		}
+	}
+}
+
+// TestSendersThatAreLogins holds that a login with the numbers of the sender of its name has no row of its
+// own, except in the data.
+func TestSendersThatAreLogins(t *testing.T) {
+	a, b := SenderCount{Key: "a@shop.example", Soft: 2, Hard: 30, Share: 0.6}, SenderCount{Key: "b@shop.example", Hard: 1}
+	c := b
+	c.Hard = 2 // it sends as others too
+	r := &Report{Senders: &Senders{Senders: []SenderCount{a, b}, SASLUsers: []SenderCount{a, c}}, Lists: []List{{Section: SectionSenders, Shown: 4, Total: 9, More: "all"}}}
+	s := r.sendersSection(true)
+	var got []string
+	for _, row := range s.Table.Rows {
+		got = append(got, fmt.Sprintf("%v %v %v %v", row[:4]...))
+	}
+	if want := []string{"sender = login a@shop.example 2 30", "sender b@shop.example 0 1", "login b@shop.example 0 2"}; strings.Join(got, ", ") != strings.Join(want, ", ") {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if len(s.Data.Rows) != 4 || s.Data.Rows[0][0] != "sender" {
+		t.Errorf("data: %v", s.Data.Rows)
+	}
+	if len(s.Lead) != 1 {
+		t.Errorf("%q", s.Lead)
+	}
+	if s.Notes[0].Text != "4 of 9 senders, logins and clients shown. All:" {
+		t.Errorf("%q", s.Notes)
+	}
+}
+
+// TestRecipientsNotListed holds that the list of invalid recipients says how many addresses failed and are
+// not listed.
+func TestRecipientsNotListed(t *testing.T) {
+	start := time.Date(2026, 5, 4, 0, 0, 0, 0, time.UTC)
+	build := mailLog(t, start, func(add func(at time.Duration, sender, domain string, outcome bounce.Outcome, reason bounce.Reason)) {
+		for i := range 7 { // with the scope of the sender
+			add(time.Duration(i)*time.Minute, "shop.example", "partner.example", bounce.Hard, bounce.UserUnknown)
+		}
+	})
+	r := build(Options{Sections: []string{SectionRecipients}})
+	s := r.recipientsSection(true)
+	if len(s.Table.Rows) != 0 || len(s.Notes) != 1 || !strings.HasPrefix(s.Notes[0].Text, "Not listed: 7 addresses ") || s.Notes[0].Command != "bouncelog suppress --why-not" {
+		t.Errorf("%v, %q", s.Table.Rows, s.Notes)
+	}
+}
+
+// TestEndWithinGap holds that the table of problems has both bounds of an end within a gap of the log.
+func TestEndWithinGap(t *testing.T) {
+	at := func(day int) time.Time { return time.Date(2026, 11, day, 10, 0, 0, 0, time.UTC) }
+	r := &Report{Location: time.UTC, Problems: []problem.Problem{{Level: problem.Confirmed, Since: at(20), Until: at(21), EndedAt: at(25), Ended: "3 messages taken since"}}}
+	for _, gap := range []bool{false, true} {
+		want := ""
+		r.gaps = func() ([]Gap, error) { return nil, nil }
+		if gap {
+			want = "2026-11-21 10:00"
+			r.gaps = func() ([]Gap, error) { return []Gap{{From: at(22), To: at(24)}}, nil }
+		}
+		s := r.problemsSection(true)
+		i := slices.IndexFunc(s.Data.Columns, func(c table.Column) bool { return c.Name == "ended after" })
+		row := s.Data.Rows[0]
+		if table.Text(row[i]) != want || table.Text(row[i-1]) != "2026-11-25 10:00" {
+			t.Errorf("gap %v: %v", gap, row[i-1:])
+		}
+	}
+}
+
+// TestCameBack holds that the verdict does not tell the title of an ended incident twice if it came back
+// after the period, and gives no figures of a time beside the period.
+func TestCameBack(t *testing.T) {
+	at := func(day int) time.Time { return time.Date(2026, 11, day, 10, 0, 0, 0, time.UTC) }
+	last := Incident{ID: "a", Title: "A fails", Refused: 42, Since: at(23), Until: at(25), EndedAt: at(25), Earlier: true}
+	back, other := last, last
+	back.Refused, back.Until, other.ID, other.Title = 127, at(26), "b", "B fails"
+	for _, c := range []struct {
+		later Incident
+		want  string
+	}{
+		{back, " It came back after the period, last seen 2026-11-26 10:00."},
+		{other, " After the period: B fails, since 2026-11-23 10:00."},
+	} {
+		r := &Report{Location: time.UTC, judged: &ProviderTable{Total: ProviderRow{Attempts: 1}}}
+		v := &Verdict{Ended: []Incident{last}, Later: []Incident{c.later}}
+		v.say(r)
+		if want := "No incident is going on. The last: A fails, 42 messages in this period, ended 2026-11-25 10:00." + c.want; v.Sentence != want {
+			t.Errorf("%s\nwant %s", v.Sentence, want)
 		}
 	}
 }

@@ -693,9 +693,19 @@ func (v *Verdict) say(r *Report) {
 	}
 	if len(v.Later) > 0 {
 		in := &v.Later[0]
-		good(" After the period: ")
-		bad("%s", in.Title)
-		good(", since %s, %s%s.", r.Clock(in.Since), in.harm(), more(v.Later))
+		switch named := v.NamedEnded(); {
+		case named != nil && named.ID == in.ID:
+			bad(" It came back after the period")
+			good(", last seen %s%s.", r.Clock(in.Until), more(v.Later))
+		case in.Earlier: // its figures are of no period of the report
+			good(" After the period: ")
+			bad("%s", in.Title)
+			good(", since %s%s.", r.Clock(in.Since), more(v.Later))
+		default:
+			good(" After the period: ")
+			bad("%s", in.Title)
+			good(", since %s, %s%s.", r.Clock(in.Since), in.harm(), more(v.Later))
+		}
 	}
 	phrases := v.Phrases
 	v.Phrases = nil

@@ -1,9 +1,9 @@
 package report
 
 import (
+	"fmt"
 	"slices"
 	"strings"
-	"fmt"
 	"testing"
 	"time"
 
