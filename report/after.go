@@ -23,10 +23,11 @@ type afterwards struct {
 	last  time.Time // the last refusal before it; zero: that of the period
 }
 
-// lookAfter finds the course of the problems that went on at the end of a past period: a report of
+// lookAround finds the course of the problems that went on at the end of a past period: a report of
 // yesterday is read today. One search over a period that begins before the end of this one serves
-// all problems. In the morning after the period it also finds the problems that are going on then.
-func (r *Report) lookAfter(ctx context.Context, s store.Reader, o Options) error {
+// all problems. In the morning after the period it also finds the problems that are going on then,
+// and those whose end no report told yet.
+func (r *Report) lookAround(ctx context.Context, s store.Reader, o Options) error {
 	going := func(p *problem.Problem) bool { return p.Ongoing && p.Level != problem.Watch && !p.Unreached() }
 	r.after = map[int]afterwards{}
 	for i := range r.Problems {
@@ -36,24 +37,40 @@ func (r *Report) lookAfter(ctx context.Context, s store.Reader, o Options) error
 	}
 	asked := slices.DeleteFunc(slices.Clone(r.Problems), func(p problem.Problem) bool { return !going(&p) })
 	morning := r.Past() && r.AsOf.Sub(r.End()) <= laterAtMost
-	if !r.Past() || len(asked) == 0 && !morning {
-		return nil
+	told, err := r.told(o, morning)
+	if err != nil || !morning && told.IsZero() && (!r.Past() || len(asked) == 0) {
+		return err
 	}
 	f := o.Filter
 	f.Since, f.Until = r.End().Add(-o.Problems.Quiet()), r.End().Add(afterAtMost)
+	if before := told.Add(-o.Problems.Quiet()); !told.IsZero() && before.Before(f.Since) {
+		f.Since = before
+	}
 	whole := f.Until.After(r.AsOf) // up to the end of the logs
 	find := func() ([]problem.Problem, error) { return problem.FindAgain(ctx, s, f, o.Problems, asked) }
-	if morning {
+	if morning || !told.IsZero() {
 		find = func() ([]problem.Problem, error) { return problem.Find(ctx, s, f, o.Problems) }
 	}
-	later, err := find()
+	found, err := find()
 	if err != nil {
 		return err
 	}
+	named := func(p *problem.Problem, state func(*problem.Problem) bool) bool {
+		return slices.ContainsFunc(r.Problems, func(q problem.Problem) bool { return state(&q) && !q.Background && q.Continues(p) })
+	}
 	if morning {
-		r.later = slices.DeleteFunc(slices.Clone(later), func(p problem.Problem) bool {
-			return !going(&p) || p.Background || slices.ContainsFunc(r.Problems, func(q problem.Problem) bool { return going(&q) && !q.Background && q.Continues(&p) })
+		r.later = slices.DeleteFunc(slices.Clone(found), func(p problem.Problem) bool {
+			return !going(&p) || p.Background || named(&p, going)
 		})
+	}
+	if !told.IsZero() {
+		ended := slices.DeleteFunc(slices.Clone(found), func(p problem.Problem) bool {
+			return p.Ongoing || p.Level == problem.Watch || p.Background || !p.Until.Before(o.Filter.Since) ||
+				named(&p, func(q *problem.Problem) bool { return q.Level != problem.Watch })
+		})
+		if r.before, err = goingThen(ctx, s, o, told, ended); err != nil {
+			return err
+		}
 	}
 	for i := range r.Problems {
 		p := &r.Problems[i]
@@ -61,8 +78,8 @@ func (r *Report) lookAfter(ctx context.Context, s store.Reader, o Options) error
 			continue
 		}
 		var same *problem.Problem // the one that lasts longest
-		for j := range later {
-			q := &later[j]
+		for j := range found {
+			q := &found[j]
 			if q.Began().Before(r.End()) && !q.Until.Before(p.Until) && (same == nil || q.Until.After(same.Until)) && q.Continues(p) {
 				same = q
 			}
@@ -84,4 +101,39 @@ func (r *Report) lookAfter(ctx context.Context, s store.Reader, o Options) error
 		}
 	}
 	return nil
+}
+
+// told returns the time up to which the report of the period before knew the logs: as long after that
+// period as this report after its own; or the beginning of the time without a log from which the period
+// begins. It returns zero if there is no such report, or if the morning after the period is over.
+func (r *Report) told(o Options, morning bool) (time.Time, error) {
+	gaps, err := r.gaps()
+	since := o.Filter.Since
+	if err != nil || since.IsZero() {
+		return time.Time{}, err
+	}
+	i := slices.IndexFunc(gaps, func(g Gap) bool { return !g.From.After(since) && !g.To.Before(since) && g.To.Before(r.End()) })
+	switch {
+	case i >= 0:
+		return gaps[i].From, nil
+	case morning:
+		return since.Add(r.AsOf.Sub(r.End())), nil
+	}
+	return time.Time{}, nil
+}
+
+// goingThen returns those of some ended incidents that a report which knew the logs up to a time called
+// going on.
+func goingThen(ctx context.Context, s store.Reader, o Options, at time.Time, ended []problem.Problem) ([]problem.Problem, error) {
+	if len(ended) == 0 {
+		return nil, nil
+	}
+	f := o.Filter
+	f.Since, f.Until = at.Add(-o.Problems.Quiet()), at
+	then, err := problem.FindAgain(ctx, s, f, o.Problems, ended)
+	return slices.DeleteFunc(ended, func(p problem.Problem) bool {
+		return !slices.ContainsFunc(then, func(q problem.Problem) bool {
+			return q.Ongoing && q.Level != problem.Watch && !q.Background && q.Continues(&p)
+		})
+	}), err
 }

@@ -474,10 +474,7 @@ func (r *Report) build(ctx context.Context, s store.Reader, o Options, read *sto
 	}
 	shown := wanted(SectionVerdict) || wanted(SectionProblems)
 	if shown {
-		if err := r.lookAfter(ctx, s, o); err != nil {
-			return err
-		}
-		if err := r.lookBefore(ctx, s, o); err != nil {
+		if err := r.lookAround(ctx, s, o); err != nil {
 			return err
 		}
 	}

@@ -1001,8 +1001,11 @@ func (r *Report) Headline() string {
 		if v.Status == StatusQuiet {
 			say("no incident")
 		}
+		if n := len(v.EndedBefore); n > 0 {
+			say("%s ended since the last report: %s", table.Count(int64(n), "incident"), forSubject(v.EndedBefore[0].Title))
+		}
 		if n := len(v.Later); n > 0 {
-			words := table.Count(int64(n), "incident") + " after the period"
+			words := table.Count(int64(n), "incident") + " " + r.laterWords(&v.Later[0])
 			if named := v.NamedEnded(); named == nil || named.ID != v.Later[0].ID {
 				words += ": " + forSubject(v.Later[0].Title)
 			} else if n == 1 {

@@ -194,7 +194,7 @@ func TestEndInGap(t *testing.T) {
 	}
 	for day, tells := range map[int]bool{8: false, 13: true, 14: false} {
 		v := days(day, day+1).Verdict
-		if got := strings.Contains(v.Sentence, "E"+want[1:]+": "); got != tells || len(v.EndedBefore) != bit(tells) || v.Status != StatusQuiet {
+		if got := strings.Contains(v.Sentence, "Ended since the last report: busy.example defers shop.example: listed by spamhaus-zen, "+strings.TrimPrefix(want, "ended ")); got != tells || len(v.EndedBefore) != bit(tells) || v.Status != StatusQuiet {
 			t.Errorf("day %d: %s, %q, %d incidents; tells its end: want %v", day, v.Status, v.Sentence, len(v.EndedBefore), tells)
 		}
 	}

@@ -44,7 +44,8 @@ type Verdict struct {
 	// Later holds the incidents that are none of the period and go on at the end of the logs, if that is
 	// at most a day later.
 	Later []Incident `json:"later,omitempty"`
-	// EndedBefore holds the incidents that ended within a time without a log from which the period begins.
+	// EndedBefore holds the incidents that went on according to the report of the period before, have
+	// ended, and have no refusal in the period.
 	EndedBefore []Incident `json:"ended_before,omitempty"`
 	// Quiet is the time of the last attempt that the section providers counts as refused, if no
 	// incident goes on.
@@ -602,6 +603,14 @@ func (v *Verdict) oursEnded() *Incident {
 	return &v.Ended[i]
 }
 
+// laterWords says why an incident is one of Later: it had a refusal after the period, or none in it.
+func (r *Report) laterWords(in *Incident) string {
+	if since := r.Period.Since; since != nil && in.Until.Before(*since) {
+		return "not known to have ended"
+	}
+	return "after the period"
+}
+
 // NamedEnded returns the ended incident that the sentence of the verdict names, or nil.
 func (v *Verdict) NamedEnded() *Incident {
 	if len(v.Act) == 0 && len(v.Ended) > 0 {
@@ -689,22 +698,22 @@ func (v *Verdict) say(r *Report) {
 	}
 	if len(v.EndedBefore) > 0 {
 		in := &v.EndedBefore[0]
-		good(" Ended %s: %s%s.", r.EndWords(in), in.Title, more(v.EndedBefore))
+		good(" Ended since the last report: %s, %s%s.", in.Title, r.EndWords(in), more(v.EndedBefore))
 	}
 	if len(v.Later) > 0 {
 		in := &v.Later[0]
-		switch named := v.NamedEnded(); {
-		case named != nil && named.ID == in.ID:
+		if named := v.NamedEnded(); named != nil && named.ID == in.ID {
 			bad(" It came back after the period")
 			good(", last seen %s%s.", r.Clock(in.Until), more(v.Later))
-		case in.Earlier: // its figures are of no period of the report
-			good(" After the period: ")
+		} else {
+			words := r.laterWords(in)
+			good(" %s: ", strings.ToUpper(words[:1])+words[1:])
 			bad("%s", in.Title)
-			good(", since %s%s.", r.Clock(in.Since), more(v.Later))
-		default:
-			good(" After the period: ")
-			bad("%s", in.Title)
-			good(", since %s, %s%s.", r.Clock(in.Since), in.harm(), more(v.Later))
+			good(", since %s", r.Clock(in.Since))
+			if !in.Earlier { // the figures are for the time of the search
+				good(", %s", in.harm())
+			}
+			good("%s.", more(v.Later))
 		}
 	}
 	phrases := v.Phrases

@@ -1,0 +1,45 @@
+package report
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestEndedSince holds that the end of an incident that a morning's report called going on is in the next
+// one, and in no other, though no message was refused on the day of that report.
+func TestEndedSince(t *testing.T) {
+	const morning = 7 * hour
+	refused := deferrals("big.example", 40, 2*oneDay+9*hour, 12*time.Minute, hour, 0, "")
+	for i := range refused {
+		refused[i].listed = true
+	}
+	for _, c := range []struct {
+		name     string
+		after    []deferral // mail to the same receiver after the last refusal
+		tells    int        // the day whose report tells the end
+		clock    string
+		going    []int  // the days whose reports say that it goes on
+		sentence string // of the report of the next day
+	}{
+		{"little mail on the evening, more on the next day", sent("big.example", 40, 2*oneDay+20*hour, 12*hour), 3, "2026-05-06 20:00", []int{2}, ""},
+		{"mail in the night after the next day", sent("big.example", 20, 4*oneDay+hour, 10*time.Minute), 3, "2026-05-08 01:00", []int{2}, ""},
+		{"enough mail on the evening", sent("big.example", 300, 2*oneDay+18*hour, 4*time.Minute), -1, "", nil, ""},
+		{"no more mail", nil, 4, "2026-05-06 16:48", []int{2, 3}, ""},
+	} {
+		for day := 2; day < 7; day++ {
+			v := queueLog(t, time.Duration(day+1)*oneDay+morning, sent("fine.example", 8*200, 0, oneDay/200), sent("big.example", 2*200, 0, oneDay/200), refused, c.after)(day).Verdict
+			want := "Ended since the last report: big.example defers shop.example: listed by spamhaus-zen, " + c.clock + "."
+			if got := strings.Contains(v.Sentence, want); got != (day == c.tells) || len(v.EndedBefore) != bit(day == c.tells) {
+				t.Errorf("%s, day %d: %q, %d incidents; want the end: %v", c.name, day, v.Sentence, len(v.EndedBefore), day == c.tells)
+			}
+			going := false
+			for _, d := range c.going {
+				going = going || d == day
+			}
+			if got := v.Going+len(v.Later) > 0; got != going {
+				t.Errorf("%s, day %d: %q; want it going on: %v", c.name, day, v.Sentence, going)
+			}
+		}
+	}
+}
