@@ -291,6 +291,62 @@ func TestPartial(t *testing.T) {
 	}
 }
 
+// TestSettled holds that deferrals have ended in the evening of a day if all their mail was delivered and
+// a few other messages were taken since; not if a message waits or was returned, and not in a pause as
+// long as an earlier one.
+func TestSettled(t *testing.T) {
+	const (
+		news  = "news@shop.example"
+		onset = 8*day + 9*time.Hour
+		limit = "421 4.7.28 Gmail has detected an unusual rate of unsolicited mail originating from your IP address"
+	)
+	taken := mail{outcome: good, code: 250}
+	// limited holds 200 messages, of which two of three are deferred once, over the hours from on.
+	limited := func(id string, from, over time.Duration) (all []mail) {
+		for i := range 200 {
+			m := mail{at: from + time.Duration(i)*over/200, id: fmt.Sprint(id, i), from: news, to: fmt.Sprintf("%s%d@big.example", strings.ToLower(id), i), relay: "mx.big.example", outcome: good, code: 250}
+			if i%9 > 5 || i/9%2 == 0 { // runs of nine messages, so that pauses are usual
+				first := m
+				first.outcome, first.says, first.code = bounce.Soft, limit, 421
+				all = append(all, first)
+				m.at += 20 * time.Minute
+			}
+			all = append(all, m)
+		}
+		return all
+	}
+	since := func(n int) []mail { // after the last message of limited
+		return with(daily(n, 8, 9, news, "s%d@big.example", "mx.big.example", taken), func(m *mail) { m.id, m.at = "S"+m.id, onset+10*time.Hour+m.at%day/4 })
+	}
+	one := func(outcome bounce.Outcome) []mail {
+		return []mail{{at: onset + 3*time.Hour, id: "ONE", from: news, to: "one@big.example", relay: "mx.big.example", outcome: outcome, says: limit, code: 421}}
+	}
+	for _, test := range []struct {
+		name  string
+		mails []mail
+		until time.Duration
+		ends  bool
+	}{
+		{"all was delivered, and other mail is taken", join(limited("L", onset, 8*time.Hour), since(10)), onset + 22*time.Hour, true},
+		{"only an hour has passed", join(limited("L", onset, 8*time.Hour), since(10)), onset + 9*time.Hour, false},
+		{"hardly any other mail", join(limited("L", onset, 8*time.Hour), since(2)), onset + 22*time.Hour, false},
+		{"a message waits", join(limited("L", onset, 8*time.Hour), one(bounce.Soft), since(10)), onset + 22*time.Hour, false},
+		{
+			"a message found a full mailbox then", join(limited("L", onset, 8*time.Hour), one(bounce.Soft), since(10),
+				[]mail{{at: onset + 4*time.Hour, id: "ONE", from: news, to: "one@big.example", relay: "mx.big.example", outcome: bounce.Soft, says: "452 4.2.2 mailbox full", code: 452}}),
+			onset + 22*time.Hour, true,
+		},
+		{"a message was returned", join(limited("L", onset, 8*time.Hour), one(bounce.Hard), since(10)), onset + 22*time.Hour, false},
+		{"the pause of the night before was as long", join(limited("E", onset-day, 8*time.Hour), limited("L", onset, 8*time.Hour), since(10)), onset + 22*time.Hour, false},
+	} {
+		mails := join(test.mails, daily(12, 0, 8, news, "u%d@big.example", "mx.big.example", taken), daily(3, 0, 12, "else@other.example", "z%d@else.example", "mx.else.example", taken))
+		found := problemsIn(t, logOf(t, mails), store.Filter{Until: begin.Add(test.until)})
+		if len(found) != 1 || found[0].Ongoing == test.ends || found[0].Background {
+			t.Errorf("%s: %+v, want one that has ended: %v", test.name, found, test.ends)
+		}
+	}
+}
+
 // TestStrays holds that a few refusals long before or long after an incident neither move its end nor
 // keep it from ending, that more of them are a relapse, and that a complete incident has ended when
 // two messages were taken.

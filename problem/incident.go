@@ -103,6 +103,9 @@ func (x *refusalSearch) incidents(ctx context.Context) (list []*incident, histor
 	if err := x.findLaterEnds(ctx, found, wanted, histories); err != nil {
 		return nil, nil, err
 	}
+	if err := x.findSettled(ctx, found, histories); err != nil {
+		return nil, nil, err
+	}
 	found = append(found, x.watched()...)
 	return slices.DeleteFunc(found, func(in *incident) bool { return len(in.refusals) == 0 }), histories, nil
 }
