@@ -226,6 +226,11 @@ func (c *clock) likelier(st *stamp, name []byte, sec int64, ok bool) (int64, boo
 
 // take sets now to a time if it is believable. named reports whether the stamp had a year.
 func (c *clock) take(sec int64, nsec int32, named bool) bool {
+	if sec == c.sec && c.known && c.alone.IsZero() { // as most times of a busy log
+		c.nsec, c.doubted = nsec, false
+		c.now = c.last()
+		return true
+	}
 	c.forget()
 	if c.doubted = !c.believable(sec); c.doubted {
 		return false

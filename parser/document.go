@@ -77,52 +77,69 @@ func holdsList(b []byte) bool {
 // An entry keeps the text round it without the other elements of the lists, so that its author is
 // determined as for an object on a line of its own. It is valid until the next one is yielded.
 func entries(line []byte) iter.Seq2[int, []byte] {
-	list, at := line, 0
+	list, at, loki := line, 0, false
 	if hasPrefix(line, lokiAnswer) {
 		const result = `"result":`
-		if i := bytes.Index(line, []byte(result)); i > 0 {
-			at = i + len(result)
-			list = line[at : at+valueSize(line[at:])]
+		if i := bytes.Index(line, []byte(result)); i > 0 && i+len(result) < len(line) {
+			at, loki = i+len(result), true
+			list = line[at:]
 		}
 	}
-	isList := len(list) >= 2 && list[0] == '[' && holdsEntries(list) && (list[len(list)-1] == ']' || len(list) >= cutDocument)
+	isList := len(list) >= 2 && list[0] == '[' && holdsEntries(list) && (loki || list[len(list)-1] == ']' || len(list) >= cutDocument)
 	return func(yield func(int, []byte) bool) {
-		if !isList {
-			document(line, 0, 0, yield)
+		if isList {
+			entriesOf(list, 0, 0, func(i int, entry []byte) bool {
+				return loki && entry[0] == ']' || yield(at+i, entry) // after the streams, the reply has statistics
+			})
 			return
 		}
-		for i, element := range elements(list) {
-			if !document(element, 0, 0, func(within int, entry []byte) bool { return yield(at+i+within, entry) }) {
-				return
-			}
-		}
+		start, end, _ := listOfEntries(line)
+		document(line, start, end, 0, 0, yield)
 	}
 }
 
-// document calls yield with the entries of an object, and with any other text unchanged. outer is
-// the length in bytes of the text round the object. document returns false if yield did.
-func document(b []byte, depth, outer int, yield func(int, []byte) bool) bool {
-	if depth == maxNested { // each level reads the text again
-		return yield(0, b)
+// entriesOf calls yield with the entries of the elements of a list. Text after an element that does not
+// end, or after the list, belongs to it. outer is the length in bytes of the text round the list.
+// entriesOf returns false if yield did.
+func entriesOf(list []byte, depth, outer int, yield func(int, []byte) bool) bool {
+	i := 0
+	inner := func(within int, entry []byte) bool { return yield(i+within, entry) }
+	for i = 1; i < len(list); {
+		if betweenElements(list[i:]) {
+			i++
+			continue
+		}
+		start, end, n := -1, 0, 0
+		if list[i] == '{' && depth < maxNested { // each level reads the text again
+			start, end, n = listOfEntries(list[i:])
+		}
+		if n == 0 {
+			n = elementSize(list[i:])
+		}
+		element := list[i : i+n]
+		if start < 0 && !inner(0, element) || start >= 0 && !document(element, start, end, depth, outer, inner) {
+			return false
+		}
+		i += n
 	}
-	start, end := listOfEntries(b)
+	return true
+}
+
+// document calls yield with the entries of a text whose list of entries is from start to end, and with
+// a text without a list unchanged. It returns false if yield did.
+func document(b []byte, start, end, depth, outer int, yield func(int, []byte) bool) bool {
 	spine := outer + start + len(b) - end
 	if start < 0 || spine > maxSpine || spine*longElements(b[start:end], maxCopied/spine) > maxCopied {
 		return yield(0, b)
 	}
 	var entry []byte
-	for at, element := range elements(b[start:end]) {
-		if !document(element, depth+1, spine, func(within int, inner []byte) bool {
-			if len(inner) >= shortestEntry || entry == nil { // the text round the list is yielded at least once
-				entry = append(append(append(entry[:0], b[:start+1]...), inner...), b[end-1:]...)
-				inner = entry
-			}
-			return yield(start+at+within, inner)
-		}) {
-			return false
+	return entriesOf(b[start:end], depth+1, spine, func(i int, inner []byte) bool {
+		if len(inner) >= shortestEntry || entry == nil { // the text round the list is yielded at least once
+			entry = append(append(append(entry[:0], b[:start+1]...), inner...), b[end-1:]...)
+			inner = entry
 		}
-	}
-	return true
+		return yield(start+i, inner)
+	})
 }
 
 // longElements returns the number of elements of a list that get the text round them. It counts them
@@ -131,7 +148,7 @@ func longElements(list []byte, limit int) (n int) {
 	if len(list)/shortestEntry <= limit {
 		return 0
 	}
-	for _, element := range elements(list) {
+	for element := range elements(list) {
 		if len(element) >= shortestEntry {
 			n++
 		}
@@ -140,11 +157,11 @@ func longElements(list []byte, limit int) (n int) {
 }
 
 // listOfEntries returns the start and the end of the only list of objects or lists under an
-// exporter's name in an object. start is -1 if there is none or a second one, or if the object does
-// not end.
-func listOfEntries(b []byte) (start, end int) {
-	if len(b) == 0 || b[0] != '{' || !holdsList(b) {
-		return -1, 0
+// exporter's name in the object at the start of b, and the size of the object. start is -1 if there is
+// no such list or a second one. size is 0 if the object has a second one or does not end.
+func listOfEntries(b []byte) (start, end, size int) {
+	if len(b) == 0 || b[0] != '{' {
+		return -1, 0, 0
 	}
 	start = -1
 	for i, depth := 0, 0; i < len(b); {
@@ -154,7 +171,7 @@ func listOfEntries(b []byte) (start, end int) {
 				depth++
 			case '}':
 				if depth--; depth == 0 {
-					return start, end
+					return start, end, i + 1
 				}
 			}
 			i++
@@ -165,24 +182,24 @@ func listOfEntries(b []byte) (start, end int) {
 		for i += n; n > 0 && i < len(b) && (b[i] == ' ' || b[i] == ':'); i++ {
 		}
 		if n == 0 || i == len(b) {
-			return -1, 0
+			return -1, 0, 0
 		}
 		key = bytes.Trim(key, `"`)
 		if b[i] == '{' && isExporter(key) && depth < maxNested {
 			continue // its members are examined
 		}
 		if n = valueSize(b[i:]); n == 0 {
-			return -1, 0
+			return -1, 0, 0
 		}
 		if b[i] == '[' && isExporter(key) && holdsContainers(b[i:i+n]) {
 			if start >= 0 {
-				return -1, 0
+				return -1, 0, 0
 			}
 			start, end = i, i+n
 		}
 		i += n
 	}
-	return -1, 0
+	return -1, 0, 0
 }
 
 // holdsEntries reports whether the first element of a list is an object, a list or a string.
@@ -194,20 +211,17 @@ func holdsContainers(list []byte) bool {
 	return len(first) > 0 && (first[0] == '{' || first[0] == '[')
 }
 
-// elements yields the elements of a list with their indices. Text after an element that does not
-// end, or after the list, is yielded with it.
-func elements(list []byte) iter.Seq2[int, []byte] {
-	return func(yield func(int, []byte) bool) {
+// elements yields the elements of a list. Text after an element that does not end, or after the
+// list, is yielded with it.
+func elements(list []byte) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
 		for i := 1; i < len(list); {
-			if c := list[i]; c == ' ' || c == ',' || c == ']' && len(bytes.Trim(list[i:], " ,;]")) == 0 {
+			if betweenElements(list[i:]) {
 				i++
 				continue
 			}
-			n := valueSize(list[i:])
-			if n == 0 {
-				n = len(list) - i
-			}
-			if !yield(i, list[i:i+n]) {
+			n := elementSize(list[i:])
+			if !yield(list[i : i+n]) {
 				return
 			}
 			i += n
@@ -215,30 +229,44 @@ func elements(list []byte) iter.Seq2[int, []byte] {
 	}
 }
 
+// betweenElements reports whether b begins with text between the elements of a list or at its end.
+func betweenElements(b []byte) bool {
+	return b[0] == ' ' || b[0] == ',' || b[0] == ']' && len(bytes.Trim(b, " ,;]")) == 0
+}
+
+// elementSize is valueSize, or the length of b if the value does not end.
+func elementSize(b []byte) int {
+	if n := valueSize(b); n > 0 {
+		return n
+	}
+	return len(b)
+}
+
 // valueSize returns the length of the JSON value at the start of b, or 0 if it does not end.
 func valueSize(b []byte) int {
 	depth := 0
-	for i := 0; i < len(b); {
-		switch b[i] {
+	for i := 0; i < len(b); i++ {
+		switch c := b[i]; c {
 		case '"':
 			end := closingQuote(b, i+1)
 			if end < 0 {
 				return 0
 			}
-			i = end
+			if i = end; depth == 0 {
+				return i + 1
+			}
 		case '{', '[':
 			depth++
-		case '}', ']', ',':
-			if b[i] != ',' {
-				depth--
+		case '}', ']':
+			if depth--; depth < 0 {
+				return i // after a number
+			} else if depth == 0 {
+				return i + 1
 			}
-			if depth < 0 || depth == 0 && b[i] == ',' {
+		case ',':
+			if depth == 0 {
 				return i // after a number
 			}
-		}
-		i++
-		if depth == 0 && (b[i-1] == '"' || b[i-1] == '}' || b[i-1] == ']') {
-			return i
 		}
 	}
 	return 0

@@ -33,6 +33,7 @@ func TestEntries(t *testing.T) {
 		{"with blanks", "[ " + three(` {"message": %s } `, line) + " ]", 3, 0, 3},
 		{"a list of strings", "[" + three("%s", line) + "]", 3, 0, 3},
 		{"Loki", `{"status":"success","data":{"resultType":"streams","result":[{"stream":{"app":"postfix","host":"mx1"},"values":[` + three(`["1795427226000000000",%s]`, bare) + `]},{"stream":{"app":"shop"},"values":[["1795427226000000000",` + quote(bare(9)) + `]]}],"stats":{"summary":{"x":[1,2]}}}}`, 3, 1, 4},
+		{"a cut reply of Loki", `{"status":"success","data":{"resultType":"streams","result":[{"stream":{"app":"postfix","host":"mx1"},"values":[` + three(`["1795427226000000000",%s]`, bare) + `]},{"stream":{"app":"postfix"},"values":[["1795427226000000000",` + quote(bare(8)) + `],["1795427226000000000",` + quote(bare(9)) + `],["17`, 3, 1, 4},
 		{"Loki's push API", `{"streams":[{"stream":{"job":"x"},"values":[` + three(`["1795427226000000000",%s]`, line) + `]}]}`, 3, 0, 3},
 		{"Elasticsearch", `{"took":3,"timed_out":false,"_shards":{"total":1},"hits":{"total":{"value":3},"max_score":1.0,"hits":[` + three(`{"_index":"x","_source":{"message":%s}}`, line) + `]}}`, 3, 0, 3},
 		{"CloudWatch", `{"events":[` + three(`{"timestamp":1795427226123,"message":%s,"ingestionTime":1795427227123,"eventId":"1"}`, line) + `],"searchedLogStreams":[],"nextToken":"x"}`, 3, 0, 3},
@@ -47,6 +48,7 @@ func TestEntries(t *testing.T) {
 		{"values", `{"form":{"values":[` + three(`["1",%s]`, line) + `]}}`, 0, 1, 1},
 		{"two lists", `{"events":[` + three(`{"message":%s}`, line) + `],"records":[{"message":"x"}]}`, 0, 1, 1},
 		{"a delivery beside a short entry", `{"events":[{"log":"x"},{}],"a":{"b":{"message":` + quote(line(1)) + `}}}`, 0, 1, 2},
+		{"a delivery behind an object", `{"events":[{"log":"x"}]} ` + line(1), 0, 1, 1},
 		{"a list that does not end", `{"events":[` + three(`{"message":%s}`, line), 0, 1, 1},
 	} {
 		p := New(nil, Options{Location: time.UTC, Year: 2026})

@@ -890,7 +890,17 @@ func (st *stamp) fraction(b []byte) int {
 	return i
 }
 
+// digits reads a number of digits, eight at a time.
 func digits(b []byte) (n int, ok bool) {
+	for ; len(b) >= 8; b = b[8:] {
+		x := binary.LittleEndian.Uint64(b) ^ 0x3030303030303030
+		if (x+0x7676767676767676|x)&0x8080808080808080 != 0 { // as in leadingDigits
+			return 0, false
+		}
+		x = x*10 + x>>8 // each second byte is a number of two digits
+		x = (x&0x000000ff000000ff*(100+1000000<<32) + x>>16&0x000000ff000000ff*(1+10000<<32)) >> 32
+		n = n*1e8 + int(x)
+	}
 	for _, c := range b {
 		if !isDigit(c) {
 			return 0, false

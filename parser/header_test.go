@@ -1,6 +1,7 @@
 package parser
 
 import (
+	"strconv"
 	"testing"
 	"time"
 )
@@ -136,5 +137,18 @@ func TestEximHeader(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestDigits(t *testing.T) {
+	for _, s := range []string{"", "0", "7", "12345678", "123456789", "1772409600007919000", "00000009", "1234567x", "x2345678", "123456:8", "12345678/", "1234 678", "\xb12345678", "99999999", "999999999999999999"} {
+		n, ok := digits([]byte(s))
+		want, err := strconv.Atoi(s)
+		if s == "" {
+			err = nil
+		}
+		if ok != (err == nil) || ok && n != want {
+			t.Errorf("%q: %d %v, want %d %v", s, n, ok, want, err)
+		}
 	}
 }

@@ -11,7 +11,8 @@ import (
 
 // open reads the text of an object if the object is believed.
 func (p *Parser) open(o *object, outer *envelope, r *Result, offset int64) Kind {
-	if !o.believed() {
+	author := o.who()
+	if !o.believed(author) {
 		return o.refused()
 	}
 	out := o.envelope
@@ -27,7 +28,7 @@ func (p *Parser) open(o *object, outer *envelope, r *Result, offset int64) Kind 
 	if out.program == nil {
 		out.program = outer.program
 	}
-	out.object, out.vouched = true, outer.vouched || p.vouched || o.has(signVouched) || o.who() == mailServer
+	out.object, out.vouched = true, outer.vouched || p.vouched || o.has(signVouched) || author == mailServer
 	text := o.text
 	at := criText(text)
 	if cut := o.cut && !o.last || at > 0 && text[at-2] == 'P'; cut || len(p.pieces.begun) > 0 {
@@ -51,18 +52,18 @@ func (p *Parser) open(o *object, outer *envelope, r *Result, offset int64) Kind 
 	return p.openText(text, &out, r, offset)
 }
 
-// believed reports whether a mail server wrote the text of an object, according to the names in the
-// object. If no name identifies the author, the object must have one text as its whole subject: its
+// believed reports whether a mail server wrote the text of an object; by is the author according to the
+// names in the object. If no name identifies the author, the object must have one text as its whole subject: its
 // other fields must be ones that log libraries and shippers write. If the text's own name is common
 // in forms, all of them must be fields that every such program writes.
-func (o *object) believed() bool {
+func (o *object) believed(by author) bool {
 	switch {
 	case o.text == nil || o.doubt:
 		return false
-	case o.who() == nobody:
+	case by == nobody:
 		return o.rank == rankOfRaw && o.has(signStored) || !o.has(signAlien) && (o.has(signShipped) || !o.has(signPath)) && (o.rank > rankOfForm || !o.has(signMore))
 	}
-	return o.who() == mailServer
+	return by == mailServer
 }
 
 // refused returns the kind of an object that is not believed.
@@ -122,11 +123,14 @@ func trimSpace(b []byte) []byte {
 func (p *Parser) openLine(text []byte, out *envelope, r *Result, offset int64) Kind {
 	w := p.inside()
 	p.enclose(w, out)
-	named := p.programs.get(out.program)
-	known := named.daemon != notPostfix || named.exim
+	if w.clock.sameStart(text) {
+		return w.parse(text, r, offset)
+	}
 	if rest, same := w.stampAgain(text); same {
 		return w.parseAfter(rest, text, r, offset)
 	}
+	named := p.programs.get(out.program)
+	known := named.daemon != notPostfix || named.exim
 	if known && len(text) > 0 && alnum[text[0]] {
 		_, n := scanStamp(text)
 		if n == 0 && !isProgramToken(text[:max(0, bytes.IndexByte(text, ' '))]) { // messages of the journal have no header
@@ -526,35 +530,35 @@ func (o *object) differs(t []byte, doubt bool) {
 // closingQuote returns the index of the quote that ends the JSON string whose first byte is at i,
 // or -1.
 func closingQuote(b []byte, i int) int {
-	for {
-		// Most strings are so short that a call of IndexByte would take longer.
+next:
+	if rest := b[i:]; len(rest) >= 24 {
+		// Most strings are so short that a call of IndexByte would take longer than three words.
 		const ones, quotes, high = 0x0101010101010101, 0x2222222222222222, 0x8080808080808080
-		for n := 0; n < 3 && i+8 <= len(b); n++ {
-			x := binary.LittleEndian.Uint64(b[i:]) ^ quotes
+		for n := 0; n < 24; n += 8 {
+			x := binary.LittleEndian.Uint64(rest[n:n+8]) ^ quotes
 			if x = (x - ones) &^ x & high; x != 0 {
-				i += bits.TrailingZeros64(x) / 8
+				i += n + bits.TrailingZeros64(x)/8
 				goto found
 			}
-			i += 8
 		}
-		if j := bytes.IndexByte(b[i:], '"'); j >= 0 {
-			i += j
-		} else {
-			return -1
-		}
-	found:
-		if b[i-1] != '\\' {
-			return i
-		}
+	}
+	if n := bytes.IndexByte(b[i:], '"'); n >= 0 {
+		i += n
+	} else {
+		return -1
+	}
+found:
+	if b[i-1] == '\\' {
 		n := i // the index of the first backslash before the quote
 		for b[n-1] == '\\' {
 			n--
 		}
-		if (i-n)%2 == 0 {
-			return i
+		if (i-n)%2 != 0 {
+			i++
+			goto next
 		}
-		i++
 	}
+	return i
 }
 
 // field reads a field with its unparsed JSON value: the text, under the names that log shippers use

@@ -386,7 +386,7 @@ func (p *Parser) Parse(line []byte, offset int64, r *Result) Kind {
 		line = trimCopied(line)
 		n = len(line)
 	}
-	if n > 0 && (line[0] <= ' ' || !p.flushLeft || p.resumed) && p.continues(line) {
+	if n > 0 && (line[0] <= ' ' || p.resumed || !p.flushLeft && line[0] != '{') && p.continues(line) {
 		r.Time, r.Program = p.Last(), ""
 		p.headless, p.consumed = true, false
 		return p.unread(unparsedDelivery(line), line, r)

@@ -172,7 +172,7 @@ type piece struct {
 // a piece and more pieces follow, ok is false and kind is the kind of this line.
 func (ps *pieces) whole(line []byte) (whole []byte, kind Kind, ok bool) {
 	const docker = `{"log":"`
-	if len(line) < dockerCut && len(ps.begun) == 0 && hasPrefix(line, docker) {
+	if line[0] == '{' && len(ps.begun) == 0 && (len(line) < dockerCut || !hasPrefix(line, docker)) {
 		return line, 0, true // not a piece, and not after one
 	}
 	if hasPrefix(line, docker) {

@@ -921,9 +921,6 @@ func holdsSign(b []byte) bool {
 	}
 }
 
-// isEximIDAt reports whether b holds an Exim message id whose first hyphen is at i.
-func isEximIDAt(b []byte, i int) bool { return i >= 6 && looksEximID(b[i-6:]) }
-
 // looksEximID is a cheap test for the ids that eximID reads; b[6] must be a hyphen.
 func looksEximID(b []byte) bool {
 	return len(b) >= 16 && (b[13] == '-' || len(b) >= 23 && b[18] == '-') && alnum[b[0]] && alnum[b[5]] && alnum[b[7]]
