@@ -319,7 +319,7 @@ func (c *clock) again(line []byte) (rest []byte, ok bool) {
 // Postfix takes 0.91 of the instructions without it.
 func (c *clock) sameStart(line []byte) bool {
 	n := len(c.start)
-	if n == 0 || len(line) <= n || string(line[:n]) != string(c.start) || !c.alone.IsZero() {
+	if n == 0 || len(line) <= n || string(line[:n]) != string(c.start) || !c.alone.IsZero() || c.form == stampExim && !isDigit(line[n]) {
 		return false
 	}
 	if c.beside.known || c.nsec != 0 {
@@ -340,10 +340,18 @@ func (c *clock) refine() {
 	}
 }
 
-// keepStart keeps the start of a line for sameStart. rest is the text after the stamp.
+// keepStart keeps the start of a line for sameStart: the text up to the program, or in Exim's own log up
+// to the message id, whose digit cannot belong to the time. rest is the text after the stamp.
 func (c *clock) keepStart(line, rest []byte, host string) {
-	if n := len(host); n > 0 && len(rest) > n && rest[n] == ' ' && string(rest[:n]) == host && line[c.size] != '.' && c.form != stampExim {
-		c.start = append(c.start, line[:len(line)-len(rest)+n+1]...)
+	n := 0
+	if c.form != stampExim {
+		n = len(host) + 1
+		if n == 1 || len(rest) < n || rest[n-1] != ' ' || string(rest[:n-1]) != host {
+			return
+		}
+	}
+	if line[c.size] != '.' {
+		c.start = append(c.start, line[:len(line)-len(rest)+n]...)
 	}
 }
 

@@ -432,7 +432,7 @@ func isPlain(line []byte) bool {
 	}
 	first, before, last := line[0], line[n-2], line[n-1]
 	return (first|0x20-'a' < 26 || isDigit(first) && line[4] == '-' && line[10] != 'T') &&
-		last > ' ' && last != ',' && last != '"' && !endsCopied(before, last) && !hasControl(line)
+		last > ' ' && last != ',' && (last != '"' || before != ')') && !endsCopied(before, last) && !hasControl(line)
 }
 
 // after returns the kind of a line that was read as the given kind, together with what is looked for
@@ -595,8 +595,12 @@ func (p *Parser) parseAfter(rest, line []byte, r *Result, offset int64) Kind {
 	var prog *program
 	if rest == nil && p.clock.sameStart(line) {
 		n := len(p.clock.start)
-		h.form, h.host = p.clock.form, p.clock.start[n-1-len(p.host):n-1]
-		prog = p.fastProgram(line[n:], h)
+		if h.form = p.clock.form; h.form == stampExim {
+			prog = p.fastExim(line[n:], h)
+		} else {
+			h.host = p.clock.start[n-1-len(p.host) : n-1]
+			prog = p.fastProgram(line[n:], h)
+		}
 	} else {
 		if rest == nil && p.lead.empty() {
 			rest, _ = p.clock.again(line)
@@ -784,11 +788,7 @@ func (p *Parser) fastHeader(rest []byte, h *header) *program {
 		}
 	}
 	if h.form == stampExim {
-		h.host, h.program = nil, nil
-		if !h.exim(rest) {
-			return nil
-		}
-		return p.names(h)
+		return p.fastExim(rest, h)
 	}
 	n := len(p.host)
 	if n == 0 || len(rest) < n+2 || rest[n] != ' ' || string(rest[:n]) != p.host {
@@ -799,6 +799,16 @@ func (p *Parser) fastHeader(rest []byte, h *header) *program {
 	}
 	h.host = rest[:n]
 	return p.fastProgram(rest[n+1:], h)
+}
+
+// fastExim reads the text after a time in the format of Exim's own log. It returns nil if the line has a
+// host and a program.
+func (p *Parser) fastExim(rest []byte, h *header) *program {
+	h.host, h.program = nil, nil
+	if !h.exim(rest) {
+		return nil
+	}
+	return p.names(h)
 }
 
 // fastProgram reads the rest of a header after the host. It returns nil if that is none.
