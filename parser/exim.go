@@ -26,21 +26,19 @@ func eximID(msg []byte) (id, rest []byte, ok bool) {
 	if len(msg) < 16 || msg[6] != '-' {
 		return nil, nil, false
 	}
-	n := 0
-	switch {
-	case msg[13] == '-':
-		n = 16
-	case len(msg) >= 23 && msg[18] == '-':
+	n := 16
+	if msg[13] == '-' {
+		id := (*[16]byte)(msg)
+		if notAlnum[id[0]]|notAlnum[id[1]]|notAlnum[id[2]]|notAlnum[id[3]]|notAlnum[id[4]]|notAlnum[id[5]]|
+			notAlnum[id[7]]|notAlnum[id[8]]|notAlnum[id[9]]|notAlnum[id[10]]|notAlnum[id[11]]|notAlnum[id[12]]|
+			notAlnum[id[14]]|notAlnum[id[15]] != 0 {
+			return nil, nil, false
+		}
+	} else {
 		n = 23
-	default:
-		return nil, nil, false
-	}
-	second := n - 3
-	if n == 23 {
-		second = n - 5
-	}
-	if !allAlnum(msg[:6]) || !allAlnum(msg[7:second]) || !allAlnum(msg[second+1:n]) {
-		return nil, nil, false
+		if len(msg) < n || msg[18] != '-' || !allAlnum(msg[:6]) || !allAlnum(msg[7:18]) || !allAlnum(msg[19:n]) {
+			return nil, nil, false
+		}
 	}
 	if len(msg) == n {
 		return msg, nil, true
@@ -55,6 +53,9 @@ func eximID(msg []byte) (id, rest []byte, ok bool) {
 // per byte takes a third of the time.
 func allAlnum(b []byte) bool {
 	var other uint8
+	for ; len(b) > 4; b = b[4:] {
+		other |= notAlnum[b[0]] | notAlnum[b[1]] | notAlnum[b[2]] | notAlnum[b[3]]
+	}
 	for _, c := range b {
 		other |= notAlnum[c]
 	}

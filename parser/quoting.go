@@ -164,8 +164,12 @@ func isWideBlank(r rune) bool { return r > ' ' && unicode.Is(unicode.Zs, r) }
 // mayShowMarkup is a cheap test for showsMarkup. It takes one branch for all bytes.
 func mayShowMarkup(to string) bool {
 	var marks uint8
-	for i := range len(to) {
-		marks |= markup[to[i]]
+	rest := to
+	for ; len(rest) > 4; rest = rest[4:] {
+		marks |= markup[rest[0]] | markup[rest[1]] | markup[rest[2]] | markup[rest[3]]
+	}
+	for i := range len(rest) {
+		marks |= markup[rest[i]]
 	}
 	if marks == hyphen {
 		for at := 1; at < len(to); at++ {
