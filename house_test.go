@@ -3,8 +3,10 @@
 package bouncelog_test
 
 import (
+	"go/ast"
 	"go/parser"
 	"go/token"
+	"go/types"
 	"io/fs"
 	"maps"
 	"os"
@@ -120,6 +122,68 @@ func TestImportDirection(t *testing.T) {
 			}
 		}
 	}
+}
+
+// layered are the packages without circles of files. store/sqlite has a test of its own, which holds the order.
+var layered = []string{"internal/metrics", "internal/provider", "web"}
+
+// TestFileCircles holds that no file of a layered package uses, in however many steps, a file that
+// uses it: each can be read after those that it uses.
+func TestFileCircles(t *testing.T) {
+	for _, dir := range layered {
+		fset := token.NewFileSet()
+		var parsed []*ast.File
+		for _, f := range goFiles(t) {
+			if f.dir != dir || f.test {
+				continue
+			}
+			one, err := parser.ParseFile(fset, f.path, nil, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			parsed = append(parsed, one)
+		}
+		info := &types.Info{Uses: map[*ast.Ident]types.Object{}}
+		config := types.Config{Importer: noImporter{}, Error: func(error) {}} // names of imports are unknown
+		pkg, _ := config.Check(dir, fset, parsed, info)
+		uses := map[string]map[string]string{} // by file: the files that it uses, with a name that each declares
+		for id, used := range info.Uses {
+			from, to := fset.Position(id.Pos()).Filename, fset.Position(used.Pos()).Filename
+			if used.Pkg() != pkg || from == to || to == "" {
+				continue
+			}
+			if uses[from] == nil {
+				uses[from] = map[string]string{}
+			}
+			uses[from][to] = used.Name()
+		}
+		if len(parsed) > 1 && len(uses) == 0 {
+			t.Errorf("%s: no file uses another one: the test is broken", dir)
+		}
+		// A file whose uses are all placed is placed. Files that are left are in a circle, or use one.
+		for placed := true; placed; {
+			placed = false
+			for from := range uses {
+				maps.DeleteFunc(uses[from], func(to, _ string) bool { return uses[to] == nil })
+				if len(uses[from]) == 0 {
+					delete(uses, from)
+					placed = true
+				}
+			}
+		}
+		for from, list := range uses {
+			t.Errorf("%s is in a circle of files, or uses one; it uses %v", from, list)
+		}
+	}
+}
+
+// noImporter imports an empty package in place of each import.
+type noImporter struct{}
+
+func (noImporter) Import(name string) (*types.Package, error) {
+	p := types.NewPackage(name, path.Base(name))
+	p.MarkComplete()
+	return p, nil
 }
 
 // TestOneImporter holds that each third-party module is imported by one

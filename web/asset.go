@@ -21,14 +21,17 @@ type asset struct {
 	content   []byte
 }
 
+// assets are the files that pages load, by name.
+type assets map[string]asset
+
 // loadAssets reads the scripts and joins the style sheets: that of the components and our own. The
 // URL of each contains a hash of its content, so that a browser may keep it.
-func loadAssets() (map[string]asset, error) {
+func loadAssets() (assets, error) {
 	own, err := files.ReadFile("static/web.css")
 	if err != nil {
 		return nil, err
 	}
-	list := map[string]asset{"style.css": {content: append([]byte(render.StyleSheet()), own...)}}
+	list := assets{"style.css": {content: append([]byte(render.StyleSheet()), own...)}}
 	for _, name := range []string{"htmx.min.js", "hx-sse.min.js", "live.js", "icon.svg"} {
 		raw, err := files.ReadFile("static/" + name)
 		if err != nil {
@@ -46,11 +49,11 @@ func loadAssets() (map[string]asset, error) {
 	return list, nil
 }
 
-// asset returns the URL of an asset.
-func (s *Server) asset(name string) string { return "/static/" + s.assets[name].url }
+// url returns the URL of an asset.
+func (list assets) url(name string) string { return "/static/" + list[name].url }
 
-func (s *Server) serveAsset(w http.ResponseWriter, r *http.Request) {
-	for _, a := range s.assets {
+func (list assets) serve(w http.ResponseWriter, r *http.Request) {
+	for _, a := range list {
 		if a.url == r.PathValue("name") {
 			h := w.Header()
 			h.Set("Content-Type", a.kind)

@@ -3,8 +3,6 @@ package web
 import (
 	"context"
 	"errors"
-	"net/http"
-	"strings"
 	"sync"
 	"time"
 )
@@ -15,7 +13,7 @@ import (
 //   - A kept value never delays its reader. It is served while nothing was stored. Otherwise a new
 //     value is built; if that takes longer than patience, the reader gets the old one. A page
 //     states its moment and, if it is older than keptFor, its age; its live part then requests the
-//     new page (see serveEvents, agedNote). A value that is requested again and again is built
+//     new page (see hub.serve, agedNote). A value that is requested again and again is built
 //     again before it is a minute old: without that, one request a minute for CSV waited for the
 //     search for incidents (2.5 s of 10 million attempts).
 //   - However many readers there are, a value is built once at a time, and then not again for
@@ -310,11 +308,3 @@ func (c *cache[T]) close() {
 	c.mu.Unlock()
 	c.all.Wait()
 }
-
-// cacheKey returns everything that determines a screen, except the stored data.
-func cacheKey(v *screen) string {
-	return strings.Join([]string{v.scope.base, v.path, v.form, v.sel.words.Encode(), v.extra.Encode()}, "\x00")
-}
-
-// wantsFresh reports whether the request comes from a page that was told of new data.
-func wantsFresh(r *http.Request) bool { return r.Header.Get("HX-Request") != "" }

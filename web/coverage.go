@@ -14,7 +14,7 @@ import (
 // log shows which logs were read, how late, and which lines were not understood.
 func (v *screen) log(ctx context.Context, r store.Reader, _ *http.Request, _ string) error {
 	v.Name, v.Title, v.Phrases = "log", "Log", phrases("Log coverage")
-	v.Command = v.sel.command(v.server.o.Period, nil, "report", "--section", "unparsed")
+	v.Command = v.sel.command(v.o.Period, nil, "report", "--section", "unparsed")
 	v.More = "bouncelog db info"
 	rep, err := report.Build(ctx, r, v.options(0, report.SectionUnparsed))
 	if err != nil {

@@ -90,7 +90,7 @@ func (v *screen) figureRows(ctx context.Context, r store.Reader, req *http.Reque
 		title = strings.NewReplacer("Refused messages", "Messages not delivered", "refused", "not delivered").Replace(title)
 	}
 	v.Phrases = phrases(title)
-	v.Command = v.sel.command(v.server.o.Period, nil, "report", "--section", "problems")
+	v.Command = v.sel.command(v.o.Period, nil, "report", "--section", "problems")
 	v.Facts = append(v.Facts, report.Fact{Label: "Rows", Value: len(refs)})
 	v.Parts = append(v.Parts, part{Title: "Of the incident", Links: []anchor{{in.Title, v.url(deep("incidents", in.ID))}}})
 	l := v.attemptList()
@@ -189,12 +189,6 @@ func (v *screen) undelivered(ctx context.Context, r store.Reader, p *problem.Pro
 		return cmp.Or(cmp.Compare(b.Time, a.Time), strings.Compare(b.Source, a.Source), cmp.Compare(b.Offset, a.Offset), cmp.Compare(b.N, a.N))
 	})
 	return refs, nil
-}
-
-// A linkedFact is a fact of an incident whose numbers are links.
-type linkedFact struct {
-	Label       string
-	Value, Note []anchor // URL "": text
 }
 
 // linkedFacts returns the facts of an incident with links from its numbers to their rows.

@@ -11,13 +11,14 @@ import (
 	"bouncelog/internal/table"
 	"bouncelog/problem"
 	"bouncelog/report"
+	"bouncelog/report/render"
 	"bouncelog/store"
 )
 
 // incidents lists the incidents, or shows one.
 func (v *screen) incidents(ctx context.Context, r store.Reader, req *http.Request, id string) error {
 	v.Name, v.Title = "incidents", "Incidents"
-	v.Command = v.sel.command(v.server.o.Period, nil, "report", "--section", "verdict,problems")
+	v.Command = v.sel.command(v.o.Period, nil, "report", "--section", "verdict,problems")
 	rep, err := v.report(ctx, r)
 	if err != nil {
 		return err
@@ -237,4 +238,18 @@ func (v *screen) incident(ctx context.Context, r store.Reader, rep *report.Repor
 	}
 	v.Tables = append(v.Tables, other)
 	return nil
+}
+
+// card returns an incident with links to its page and to its log lines.
+func (v *screen) card(rep *report.Report, in *report.Incident, number int) incidentCard {
+	c := incidentCard{Card: render.NewCard(rep, in, number), URL: v.url(deep("incidents", in.ID))}
+	c.Linked = v.linkedFacts(rep, in, c.Facts)
+	if in.Problem != nil {
+		for i, e := range rep.Problems[*in.Problem].Evidence {
+			if i < 3 {
+				c.Evidence = append(c.Evidence, anchor{rep.Clock(e.Time), v.attemptURL(store.Ref{Time: e.Time.Unix(), Source: e.Source, Offset: e.Offset})})
+			}
+		}
+	}
+	return c
 }

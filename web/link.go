@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"net/http"
 	"strings"
 	"time"
 
@@ -86,14 +85,4 @@ func readLink(key []byte, token string, now time.Time) (scope, error) {
 		return scope{}, errLink
 	}
 	return scope{domain: c.Domain, until: until, base: "/link/" + token}, nil
-}
-
-// serveLink serves a page in the scope of a link.
-func (s *Server) serveLink(w http.ResponseWriter, r *http.Request) {
-	in, err := readLink(s.o.Key, r.PathValue("token"), s.o.Now())
-	if err != nil {
-		http.Error(w, errLink.Error(), http.StatusForbidden)
-		return
-	}
-	s.servePage(w, r, in, r.PathValue("path"))
 }

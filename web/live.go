@@ -27,10 +27,11 @@ const (
 // A hub checks for new data on behalf of all open pages, and tells them. Without open pages it does
 // not check.
 type hub struct {
-	watch watch
-	log   *slog.Logger
-	step  time.Duration
-	again time.Duration
+	watch    watch
+	versions *versions // of the store, for pages that connect
+	log      *slog.Logger
+	step     time.Duration
+	again    time.Duration
 
 	mu      sync.Mutex
 	clients map[chan struct{}]string
@@ -39,8 +40,8 @@ type hub struct {
 	closed  chan struct{}
 }
 
-func newHub(watch watch, log *slog.Logger) *hub {
-	return &hub{watch: watch, log: log, step: streamStep, again: streamTellAgain, clients: map[chan struct{}]string{}, of: map[string]int{}, closed: make(chan struct{})}
+func newHub(watch watch, versions *versions, log *slog.Logger) *hub {
+	return &hub{watch: watch, versions: versions, log: log, step: streamStep, again: streamTellAgain, clients: map[chan struct{}]string{}, of: map[string]int{}, closed: make(chan struct{})}
 }
 
 // join adds a page. A pending sign covers all later ones.
@@ -159,15 +160,15 @@ func client(r *http.Request) string {
 	return host
 }
 
-// serveEvents streams an event "stored" whenever something was stored (server-sent events, HTML
+// serve streams an event "stored" whenever something was stored (server-sent events, HTML
 // standard section 9.2). It sends one at once if something was stored since the page was built; the
 // query has the page's version.
-func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request) {
-	if s.o.Watch == nil {
+func (h *hub) serve(w http.ResponseWriter, r *http.Request) {
+	if h.watch == nil {
 		http.NotFound(w, r)
 		return
 	}
-	signs, leave, ok := s.live.join(client(r))
+	signs, leave, ok := h.join(client(r))
 	if !ok {
 		w.Header().Set("Retry-After", "60")
 		http.Error(w, "too many live pages", http.StatusServiceUnavailable)
@@ -190,7 +191,7 @@ func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	since, err := strconv.ParseInt(r.URL.Query().Get("since"), 10, 64)
-	if now := s.versions.now(); err == nil && (!now.known || now.number != since) {
+	if now := h.versions.now(); err == nil && (!now.known || now.number != since) {
 		select {
 		case signs <- struct{}{}:
 		default:
@@ -205,7 +206,7 @@ func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request) {
 		select {
 		case <-r.Context().Done():
 			return
-		case <-s.live.closed:
+		case <-h.closed:
 			return
 		case <-end.C:
 			return

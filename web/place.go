@@ -4,10 +4,7 @@ import (
 	"context"
 	"net/http"
 	"slices"
-	"strings"
-	"time"
 
-	"bouncelog/bounce"
 	"bouncelog/internal/ascii"
 	"bouncelog/internal/provider"
 	"bouncelog/internal/table"
@@ -17,15 +14,13 @@ import (
 	"bouncelog/store"
 )
 
-const day = 24 * time.Hour
-
 // providers lists the providers, or shows one.
 func (v *screen) providers(ctx context.Context, r store.Reader, _ *http.Request, name string) error {
 	if name != "" {
 		return v.provider(ctx, r, name)
 	}
 	v.Name, v.Title, v.Phrases = "providers", "Providers", phrases("Providers, worst first")
-	v.Command = v.sel.command(v.server.o.Period, nil, "report", "--by", "relay", "--section", "providers", "--all")
+	v.Command = v.sel.command(v.o.Period, nil, "report", "--by", "relay", "--section", "providers", "--all")
 	rep, err := v.report(ctx, r)
 	if err != nil {
 		return err
@@ -40,111 +35,6 @@ func (v *screen) providers(ctx context.Context, r store.Reader, _ *http.Request,
 	v.Tables = append(v.Tables, l)
 	v.Notes = append(v.Notes, "A provider answers for all domains whose mail its relays take. Below 20 messages there is no verdict. The rows add up to the last.")
 	return nil
-}
-
-// routes returns the provider of each attempt in the selection, for all outcomes. cells are the
-// selection counted by domain and relay.
-func (v *screen) routes(ctx context.Context, r store.Reader) (routes *report.Routes, cells []store.Cell, err error) {
-	f := v.sel.filter
-	f.Outcomes, f.Reasons = nil, nil
-	cells, err = r.Count(ctx, f, store.ByDomain, store.ByRelay)
-	routes = report.RoutesOf(cells)
-	if f = v.sel.filter; err == nil && len(f.Outcomes)+len(f.Reasons) > 0 {
-		cells, err = r.Count(ctx, f, store.ByDomain, store.ByRelay)
-	}
-	return routes, cells, err
-}
-
-// The names of rows without a name.
-const (
-	localNames = "(local names)"
-	noRelay    = "no relay reached"
-	noSender   = "not known, or the null sender"
-)
-
-// groupColumns returns the columns of a list of places.
-func groupColumns(first string) []table.Column {
-	return []table.Column{
-		{Name: first, Flex: true},
-		{Name: "attempts", Number: true},
-		{Name: "delivered", Number: true},
-		{Name: "soft", Number: true},
-		{Name: "hard", Number: true},
-		{Name: "waiting", Number: true},
-		{Name: "main reason"},
-	}
-}
-
-// groupRow returns the row of one place; pairs select its attempts.
-func (v *screen) groupRow(name, to string, t *store.Tally, pairs ...string) row {
-	with := func(more ...string) string { return v.rows(append(append([]string{}, pairs...), more...)...) }
-	delivered := figure(t.Delivered, with("outcome", "delivered"))
-	delivered.Bar = share(t.Delivered, t.Soft, t.Hard)
-	reason, n := bounce.NoReason, int64(0)
-	for x, k := range t.Reasons {
-		if k > n || k == n && x < reason {
-			reason, n = x, k
-		}
-	}
-	return row{URL: to, Cells: []cell{
-		{Value: name, URL: to},
-		figure(t.Attempts, with("outcome", countedWords)), delivered, figure(t.Soft, with("outcome", "soft")), figure(t.Hard, with("outcome", "hard")),
-		v.waiting(t.Pending, pairs...),
-		{Value: reason.String(), URL: v.reasonURL(reason, pairs...)},
-	}}
-}
-
-// waiting returns the number of waiting recipients, counted at the place of their first deferral,
-// with a link to them. pairs select their attempts.
-func (v *screen) waiting(n int64, pairs ...string) cell {
-	return v.queuedCell(n, append([]string{"deferred", "period"}, pairs...)...)
-}
-
-// queuedCell returns a number of recipients in the queue, whenever they were deferred first, with a link
-// to them.
-func (v *screen) queuedCell(n int64, pairs ...string) cell {
-	with := slices.Clone(pairs)
-	for i := 0; i < len(with); i += 2 {
-		if with[i] == "provider" {
-			with[i] = "q"
-		}
-	}
-	return figure(n, v.url("queue", with...))
-}
-
-func (v *screen) reasonURL(r bounce.Reason, pairs ...string) string {
-	if r == bounce.NoReason {
-		return ""
-	}
-	return v.rows(append(append([]string{}, pairs...), "outcome", failedWords, "reason", r.String())...)
-}
-
-// merge adds up cells by key, without those that have no attempts. The most failures come first.
-func merge(cells []store.Cell, key func(*store.Cell) string) (names []string, of map[string]*store.Tally) {
-	of = map[string]*store.Tally{}
-	for i := range cells {
-		c := &cells[i]
-		if c.Attempts+c.Pending == 0 {
-			continue
-		}
-		k := key(c)
-		if of[k] == nil {
-			of[k] = &store.Tally{}
-			names = append(names, k)
-		}
-		of[k].Add(&c.Tally)
-	}
-	slices.SortFunc(names, func(a, b string) int {
-		x, y := of[a], of[b]
-		switch {
-		case x.Soft+x.Hard != y.Soft+y.Hard:
-			return int(y.Soft + y.Hard - x.Soft - x.Hard)
-		case x.Attempts != y.Attempts:
-			return int(y.Attempts - x.Attempts)
-		}
-		return strings.Compare(a, b)
-	})
-	return names, of
 }
 
 // provider shows one provider: the incidents that go on there, its relays, its domains and its
@@ -262,19 +152,6 @@ func (v *screen) sendersTo(ctx context.Context, r store.Reader, f store.Filter, 
 	return nil
 }
 
-// cut keeps the first rows of a list on a page.
-func (v *screen) cut(l *list, n int) {
-	if v.form == formHTML && len(l.Rows) > n {
-		l.Note = strings.TrimSpace(l.Note + " The first " + table.Count(int64(n), "row") + " of " + table.Text(len(l.Rows)) + "; CSV and JSON have all.")
-		l.Rows = l.Rows[:n]
-	}
-}
-
-// permanent returns the URL of the permanent failures of a recipient: hard, or soft despite a 5xx.
-func (v *screen) permanent(address string, pairs ...string) string {
-	return v.rows(append([]string{"recipient", address, "outcome", failedWords, "permanent", "all"}, pairs...)...)
-}
-
 // tallies shows the counts of a place.
 func (v *screen) tallies(t *store.Tally, pairs ...string) {
 	of := func(n int64) string {
@@ -323,7 +200,7 @@ func (v *screen) domains(ctx context.Context, r store.Reader, _ *http.Request, n
 		return v.domain(ctx, r, ascii.Lower(name))
 	}
 	v.Name, v.Title, v.Phrases = "domains", "Domains", phrases("Recipient domains, most failures first")
-	v.Command = v.sel.command(v.server.o.Period, nil, "report", "--section", "domains", "--all")
+	v.Command = v.sel.command(v.o.Period, nil, "report", "--section", "domains", "--all")
 	cells, err := r.Count(ctx, v.sel.filter, store.ByDomain)
 	if err != nil {
 		return err
@@ -345,7 +222,7 @@ func (v *screen) domains(ctx context.Context, r store.Reader, _ *http.Request, n
 
 func (v *screen) domain(ctx context.Context, r store.Reader, name string) error {
 	v.Name, v.Title, v.Phrases = "domain", name, phrases(name)
-	v.Command = v.sel.command(v.server.o.Period, []string{"domain"}, "report", "--domain", name)
+	v.Command = v.sel.command(v.o.Period, []string{"domain"}, "report", "--domain", name)
 	rep, err := v.report(ctx, r)
 	if err != nil {
 		return err
@@ -405,4 +282,91 @@ func (v *screen) domain(ctx context.Context, r store.Reader, name string) error 
 		return slices.Contains(p.Domains, name) || slices.ContainsFunc(p.Providers, func(at string) bool { return p.Unreached() && providers[at] })
 	})
 	return nil
+}
+
+// providerList returns the table of providers, in rows that add up.
+func (v *screen) providerList(rep *report.Report, top int) *list {
+	l := &list{Name: "providers", Title: "Who refuses us", Empty: "No mail in this period.", Columns: []table.Column{
+		{Name: "provider", Flex: true},
+		{Name: "attempts", Number: true},
+		{Name: "delivered", Number: true},
+		{Name: "soft", Number: true},
+		{Name: "waiting", Number: true},
+		{Name: "hard", Number: true},
+		{Name: "refused", Number: true},
+		{Name: "before", Number: true},
+		{Name: "main reason"},
+	}}
+	t := rep.ProviderTable
+	if t == nil {
+		return l
+	}
+	if top > 0 {
+		t = t.First(top)
+	}
+	if !t.Compared && v.form == formHTML { // the previous period is unknown
+		l.Columns = slices.Delete(l.Columns, 7, 8)
+	}
+	// pairs select the mail of a row; nil: no page can select it
+	line := func(p *report.ProviderRow, name string, pairs []string) row {
+		to := func(more ...string) string {
+			if pairs == nil {
+				return ""
+			}
+			return v.rows(append(slices.Clone(pairs), more...)...)
+		}
+		delivered := figure(p.Delivered, to("outcome", "delivered"))
+		delivered.Bar = share(p.Delivered, p.Soft, p.Hard)
+		refused := figure(p.Refused, to("outcome", failedWords, "reason", suspect))
+		if p.Refused > 0 && p.Mark == report.MarkRefuses {
+			refused.Class = "bad"
+		}
+		wait := cell{Value: p.Waiting}
+		if p.Waiting == 0 || pairs != nil {
+			of := pairs
+			if rep.Past() {
+				of = append([]string{"deferred", "end"}, pairs...)
+			}
+			wait = v.queuedCell(p.Waiting, of...)
+		}
+		first := cell{Value: name, Class: "mark-" + p.Mark}
+		x := row{Cells: []cell{first, figure(p.Attempts, to("outcome", countedWords)), delivered, figure(p.Soft, to("outcome", "soft")), wait, figure(p.Hard, to("outcome", "hard")), refused}}
+		if t.Compared {
+			x.Cells = append(x.Cells, cell{Value: p.RefusedBefore, Class: "zero"})
+		} else if v.form != formHTML {
+			x.Cells = append(x.Cells, cell{})
+		}
+		x.Cells = append(x.Cells, cell{Value: p.Reason.String()})
+		if len(pairs) > 0 {
+			x.URL = v.url(deep("providers", p.Provider))
+			x.Cells[0].URL = x.URL
+		}
+		return x
+	}
+	for i := range t.Rows {
+		pairs := []string{"provider", t.Rows[i].Provider}
+		if t.Rows[i].Provider == "" { // local names
+			pairs = []string{"none", "provider"}
+		}
+		l.Rows = append(l.Rows, line(&t.Rows[i], t.Rows[i].Provider, pairs))
+	}
+	if t.Small != nil {
+		x := line(t.Small, table.Count(int64(t.Small.Providers), "provider")+" with few messages", nil)
+		x.Class = "rest"
+		l.Rows = append(l.Rows, x)
+	}
+	if t.Rest != nil {
+		x := line(t.Rest, table.Count(int64(t.Rest.Providers), "other provider"), nil)
+		x.Class = "rest"
+		l.Rows = append(l.Rows, x)
+	}
+	if len(l.Rows) > 0 {
+		x := line(&t.Total, "All", []string{})
+		x.Class = "sum"
+		l.Sum = &x
+	}
+	if top > 0 {
+		l.More = &anchor{"all providers", v.url("providers")}
+	}
+	return l
 }

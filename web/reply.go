@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"bouncelog/bounce"
@@ -109,7 +110,7 @@ func distinct(replies []store.Reply) []store.Reply {
 // replies lists the replies; those without a known cause are a work list.
 func (v *screen) replies(ctx context.Context, r store.Reader, _ *http.Request, _ string) error {
 	v.Name, v.Title, v.Phrases = "replies", "Replies", phrases("Replies and their reasons")
-	v.Command = v.sel.command(v.server.o.Period, nil, "report", "--section", "reasons,unparsed", "--all")
+	v.Command = v.sel.command(v.o.Period, nil, "report", "--section", "reasons,unparsed", "--all")
 	replies, err := r.Replies(ctx, v.sel.filter)
 	if err != nil {
 		return err
@@ -173,4 +174,19 @@ func (v *screen) replies(ctx context.Context, r store.Reader, _ *http.Request, _
 		}
 	}
 	return nil
+}
+
+// reply returns the reply in one line.
+func reply(a *store.Attempt) string {
+	var b strings.Builder
+	if code := strconv.Itoa(int(a.Code)); strings.HasPrefix(a.Response, code) {
+		return a.Response
+	} else if a.Code != 0 {
+		b.WriteString(code + " ")
+	}
+	if a.Enhanced != 0 && !strings.HasPrefix(a.Response, a.Enhanced.String()) {
+		b.WriteString(a.Enhanced.String() + " ")
+	}
+	b.WriteString(a.Response)
+	return b.String()
 }

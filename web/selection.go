@@ -32,8 +32,8 @@ type selection struct {
 const all = "all"
 
 // selection parses the selection of a query.
-func (s *Server) selection(q url.Values) (*selection, error) {
-	sel := &selection{words: url.Values{}, now: s.o.Now().In(s.o.Location)}
+func (o *Options) selection(q url.Values) (*selection, error) {
+	sel := &selection{words: url.Values{}, now: o.Now().In(o.Location)}
 	for _, key := range selectKeys {
 		for _, word := range q[key] {
 			if !slices.Contains(selectNames, key) {
@@ -47,14 +47,14 @@ func (s *Server) selection(q url.Values) (*selection, error) {
 	get := sel.words.Get
 	since, until, day := get("since"), get("until"), get("day")
 	if since+until+day == "" {
-		since = s.o.Period
+		since = o.Period
 	}
 	f := &sel.filter
 	*f = store.Filter{
 		Domain: ascii.Lower(get("domain")), SenderDomain: ascii.Lower(get("sender-domain")),
 		Relay: ascii.Lower(get("relay")), Host: get("host"), MTA: bounce.MTA(get("mta")),
 	}
-	if day != "" || since != all && since == s.o.Period && !strings.ContainsAny(since[:1], "0123456789") {
+	if day != "" || since != all && since == o.Period && !strings.ContainsAny(since[:1], "0123456789") {
 		p, err := when.ParsePeriod(firstWord(day, since), sel.now)
 		if err != nil {
 			return nil, mistakef(http.StatusBadRequest, "%v. A period is today, yesterday, monday, last_week, last_7_days, 2026-W47, 2026-11, 2026-11-22 or \"2026-11-01 to 2026-11-15\".", err)
@@ -238,3 +238,10 @@ func sqlRelay(suffix string) string {
 
 // sqlText quotes a text for SQL.
 func sqlText(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
+
+// suspect is the word for the reasons of refusals on our side or without a named reason. It keeps
+// the URLs short.
+const suspect = "refused"
+
+// suspects are the reasons that suspect stands for.
+var suspects = bounce.Reasons(bounce.Reason.RefusesSender)

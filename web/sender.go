@@ -13,8 +13,8 @@ import (
 // senders shows the senders of failed mail: by domain, address, login and client.
 func (v *screen) senders(ctx context.Context, r store.Reader, _ *http.Request, _ string) error {
 	v.Name, v.Title, v.Phrases = "senders", "Senders", phrases("Senders of failed mail")
-	v.Command = v.sel.command(v.server.o.Period, nil, "report", "--by", "sender-domain", "--section", "domains", "--all")
-	v.More = v.sel.command(v.server.o.Period, nil, "report", "--section", "senders", "--all")
+	v.Command = v.sel.command(v.o.Period, nil, "report", "--by", "sender-domain", "--section", "domains", "--all")
+	v.More = v.sel.command(v.o.Period, nil, "report", "--section", "senders", "--all")
 	cells, err := r.Count(ctx, v.sel.filter, store.BySenderDomain)
 	if err != nil {
 		return err
@@ -75,8 +75,8 @@ func (v *screen) senders(ctx context.Context, r store.Reader, _ *http.Request, _
 // suppress shows the addresses to suppress, and those that are spared.
 func (v *screen) suppress(ctx context.Context, r store.Reader, _ *http.Request, _ string) error {
 	v.Name, v.Title, v.Phrases = "suppress", "Suppress", phrases("Suppression list")
-	v.Command = v.sel.command(v.server.o.Period, nil, "suppress")
-	v.More = v.sel.command(v.server.o.Period, nil, "suppress", "--why-not")
+	v.Command = v.sel.command(v.o.Period, nil, "suppress")
+	v.More = v.sel.command(v.o.Period, nil, "suppress", "--why-not")
 	found, err := report.Suppressions(ctx, r, v.sel.filter, 1)
 	if err != nil {
 		return err
@@ -118,9 +118,9 @@ func (v *screen) suppress(ctx context.Context, r store.Reader, _ *http.Request, 
 // faults returns the URL of the failures for which an address is to be suppressed: of its own faults
 // since the last delivery, without those that are doubted.
 func (v *screen) faults(x *report.Suppression) string {
-	pairs := []string{"recipient", x.Recipient, "outcome", "hard", "permanent", ofAddress, "since", x.Since.In(v.server.o.Location).Format("2006-01-02T15:04:05"), "answer", strings.Join(x.Answers, ",")}
+	pairs := []string{"recipient", x.Recipient, "outcome", "hard", "permanent", ofAddress, "since", x.Since.In(v.o.Location).Format("2006-01-02T15:04:05"), "answer", strings.Join(x.Answers, ",")}
 	if u := v.sel.filter.Until; !u.IsZero() {
-		pairs = append(pairs, "until", u.In(v.server.o.Location).Format("2006-01-02T15:04:05"))
+		pairs = append(pairs, "until", u.In(v.o.Location).Format("2006-01-02T15:04:05"))
 	}
 	return v.rows(pairs...)
 }

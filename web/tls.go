@@ -14,39 +14,6 @@ import (
 	"bouncelog/store"
 )
 
-// An encryption is how an attempt was encrypted, according to the log.
-type encryption int
-
-const (
-	notSaid   encryption = iota
-	inClear              // without TLS
-	encrypted            // with any certificate
-	verified             // with a certificate that DANE or the policy verified
-	notKept              // the policy was violated, so nothing was sent
-	kinds                // number of kinds
-)
-
-// encryptionOf derives the encryption from bounce.Delivery.TLS.
-func encryptionOf(tls string) encryption {
-	tls, _, _ = strings.Cut(tls, "/")
-	switch {
-	case tls == "" || strings.HasSuffix(tls, "?"):
-		return notSaid
-	case strings.Contains(tls, "!"):
-		return notKept
-	}
-	if _, reached, ok := strings.Cut(tls, ":"); ok {
-		tls = reached
-	}
-	switch tls {
-	case "none":
-		return inClear
-	case "dane", "dane-only", "half-dane", "verify", "secure", "fingerprint":
-		return verified
-	}
-	return encrypted
-}
-
 // tlsLooked is the maximum number of attempts that are read: stores do not count by encryption yet.
 const tlsLooked = 5_000
 
@@ -54,7 +21,7 @@ const tlsLooked = 5_000
 func (v *screen) tls(ctx context.Context, r store.Reader, _ *http.Request, _ string) error {
 	v.Name, v.Title, v.Phrases = "tls", "TLS", phrases("Transport encryption")
 	v.Command = queryCommand("SELECT relay_host, tls, count(*) AS attempts FROM deliveries", &v.sel.filter, "GROUP BY 1, 2 ORDER BY 3 DESC")
-	v.More = v.sel.command(v.server.o.Period, []string{"reason"}, "report", "--reason", bounce.TLS.String(), "--by", "relay")
+	v.More = v.sel.command(v.o.Period, []string{"reason"}, "report", "--reason", bounce.TLS.String(), "--by", "relay")
 	counts, all := map[string]*[kinds]int64{}, [kinds]int64{}
 	n := 0
 	for a, err := range v.backwards(ctx, r, v.sel.filter, store.Page{Limit: tlsLooked}) {
@@ -111,11 +78,6 @@ func (v *screen) tls(ctx context.Context, r store.Reader, _ *http.Request, _ str
 	v.paged(l)
 	v.Tables = append(v.Tables, l)
 	return v.tlsFailures(ctx, r)
-}
-
-// String returns the word for an encryption in a URL.
-func (e encryption) String() string {
-	return [...]string{"unknown", "clear", "encrypted", "verified", "violated"}[e]
 }
 
 // tlsFailures returns the attempts that failed because of TLS.

@@ -56,19 +56,19 @@ func (x *sessions) known(r *http.Request) bool {
 	return x.cookie != nil && subtle.ConstantTimeCompare(hashed(c.Value), x.cookie) == 1
 }
 
-// known refuses a visitor with neither the token nor the cookie, if the dashboard has a token. A
-// link carries its own proof.
-func (s *Server) known(next http.Handler) http.Handler {
-	if s.tokens == nil {
+// admit refuses a visitor with neither the token nor the cookie. A link carries its own proof. Without
+// a token, x is nil and admits everyone.
+func (x *sessions) admit(next http.Handler) http.Handler {
+	if x == nil {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if s.tokens.known(r) || strings.HasPrefix(r.URL.Path, "/link/") || strings.HasPrefix(r.URL.Path, "/static/") {
+		if x.known(r) || strings.HasPrefix(r.URL.Path, "/link/") || strings.HasPrefix(r.URL.Path, "/static/") {
 			next.ServeHTTP(w, r)
 			return
 		}
 		if token := r.URL.Query().Get("token"); token != "" {
-			if value, ok := s.tokens.redeem(token); ok {
+			if value, ok := x.redeem(token); ok {
 				// No Secure: the token is for the loopback interface, without TLS.
 				http.SetCookie(w, &http.Cookie{Name: cookieName, Value: value, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode})
 				u := *r.URL

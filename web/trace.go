@@ -54,7 +54,7 @@ func (v *screen) trace(ctx context.Context, r store.Reader, _ *http.Request, _ s
 	v.Title = table.Cut(word, 100)
 	if len(found) == 0 {
 		v.Command = "bouncelog explain " + shellWord(word)
-		d, x, err := v.server.o.Explain(word)
+		d, x, err := v.o.Explain(word)
 		noCode := err != nil || d.Code == 0 && d.Enhanced == 0
 		if noCode && len(word) <= 255 {
 			if ok, err := v.named(ctx, r, f, word); ok || err != nil {
@@ -96,7 +96,7 @@ func (v *screen) trace(ctx context.Context, r store.Reader, _ *http.Request, _ s
 		}
 		to := v.attemptURL(a.Ref())
 		l.Rows = append(l.Rows, row{URL: to, Cells: []cell{
-			{Value: when.Stamp(a.Time.In(v.server.o.Location), "2006-01-02 15:04:05"), URL: to},
+			{Value: when.Stamp(a.Time.In(v.o.Location), "2006-01-02 15:04:05"), URL: to},
 			{Value: a.Outcome.String(), Class: outcomeClass(a)},
 			{Value: report.Sentence(a)},
 			{Value: reply(a)},
@@ -126,7 +126,7 @@ func (v *screen) trace(ctx context.Context, r store.Reader, _ *http.Request, _ s
 		}
 	}
 	if last.Failed() && last.Response != "" {
-		v.explain(&last.Delivery, v.server.o.Judge.Explain(&last.Delivery))
+		v.explain(&last.Delivery, v.o.Judge.Explain(&last.Delivery))
 		v.Parts[len(v.Parts)-1].Title = "What this failure means"
 	}
 	return nil

@@ -1,0 +1,212 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"html/template"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"bouncelog/internal/when"
+	"bouncelog/report"
+	"bouncelog/store"
+)
+
+// screens build the pages, by the first element of their path.
+var screens = map[string]func(*screen, context.Context, store.Reader, *http.Request, string) error{
+	"":          (*screen).now,
+	"incidents": (*screen).incidents,
+	"providers": (*screen).providers,
+	"domains":   (*screen).domains,
+	"queue":     (*screen).queue,
+	"trace":     (*screen).trace,
+	"replies":   (*screen).replies,
+	"senders":   (*screen).senders,
+	"tls":       (*screen).tls,
+	"suppress":  (*screen).suppress,
+	"log":       (*screen).log,
+	"attempts":  (*screen).attempts,
+}
+
+// A builder builds pages, and keeps them and the reports that they share.
+type builder struct {
+	o         Options
+	templates *template.Template
+	turns     chan struct{} // one for each page that may query the store
+	waiting   atomic.Int32  // pages that wait for a turn
+	pages     *cache[[]byte]
+	reports   *cache[datedReport]
+}
+
+// screen parses a request. It returns an empty screen and its builder.
+func (x *builder) screen(r *http.Request, in scope, path, form string) (v *screen, build func(context.Context) error, err error) {
+	first, rest, deep := strings.Cut(path, "/")
+	if path == "now" { // now.csv, now.json
+		first = ""
+	}
+	show := screens[first]
+	if show == nil || deep && rest == "" || deep && !slices.Contains([]string{"incidents", "providers", "domains", "attempts"}, first) || !in.allows(first) {
+		return nil, nil, mistakef(http.StatusNotFound, "There is no page of this name.")
+	}
+	q := r.URL.Query()
+	sel, err := x.o.selection(q)
+	if err != nil {
+		return nil, nil, err
+	}
+	if in.domain != "" {
+		sel.filter.SenderDomain = in.domain
+		sel.words.Del("sender-domain")
+	}
+	v = &screen{o: &x.o, scope: in, sel: sel, path: path, form: form, Reload: sel.open && x.o.Watch != nil && in.domain == "" && form == formHTML, extra: url.Values{}}
+	for _, key := range append([]string{"after", "page", "table"}, extraKeys...) {
+		if word := q.Get(key); word != "" {
+			v.extra.Set(key, word)
+		}
+	}
+	return v, func(ctx context.Context) error {
+		return x.ask(ctx, func(ctx context.Context, reader store.Reader) error { return show(v, ctx, reader, r, rest) })
+	}, nil
+}
+
+// cacheKey returns everything that determines a screen, except the stored data.
+func cacheKey(v *screen) string {
+	return strings.Join([]string{v.scope.base, v.path, v.form, v.sel.words.Encode(), v.extra.Encode()}, "\x00")
+}
+
+// wantsFresh reports whether the request comes from a page that was told of new data.
+func wantsFresh(r *http.Request) bool { return r.Header.Get("HX-Request") != "" }
+
+// ask runs queries to the store: in turn, and within buildTime.
+func (x *builder) ask(ctx context.Context, questions func(context.Context, store.Reader) error) error {
+	done, err := x.turn(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	ctx, cancel := context.WithTimeout(ctx, buildTime)
+	defer cancel()
+	reader, err := x.o.Read(ctx)
+	if err != nil {
+		return err
+	}
+	defer reader.Close()
+	if err := questions(ctx, reader); err != nil {
+		if cause := context.Cause(ctx); cause != nil && ctx.Err() != nil {
+			return cause
+		}
+		return err
+	}
+	return nil
+}
+
+// page returns a screen in a form, from the cache or newly built.
+func (x *builder) page(r *http.Request, in scope, path, form string) ([]byte, error) {
+	asked, _, err := x.screen(r, in, path, form)
+	if err != nil {
+		return nil, err
+	}
+	p, err := x.pages.get(r.Context(), cacheKey(asked), want{fresh: wantsFresh(r), aged: asked.Reload}, func(ctx context.Context, now moment, hurry bool) ([]byte, moment, error) {
+		v, build, err := x.screen(r, in, path, form) // parsed again, since the page may have waited
+		if err != nil {
+			return nil, now, err
+		}
+		if v.ofReport() {
+			made := *v // the report may still be in work when the page goes on with the one before
+			kept, err := x.reports.get(ctx, reportKey(v), want{fresh: !hurry, renewed: !hurry, aged: v.Reload}, func(ctx context.Context, now moment, _ bool) (datedReport, moment, error) {
+				return x.makeReport(ctx, &made, now)
+			})
+			if err != nil {
+				return nil, now, err
+			}
+			v.rep, v.sel, now = kept.value.rep, kept.value.sel, kept.of
+		}
+		if err := build(ctx); err != nil {
+			return nil, now, err
+		}
+		var b bytes.Buffer
+		switch form {
+		case formCSV:
+			err = v.writeCSV(&b, v.extra.Get("table"))
+		case formJSON:
+			err = v.writeJSON(&b)
+		default:
+			v.Version = now.number
+			v.Facts = append(v.Facts, report.Fact{Label: "As of", Value: v.sel.now.Format(time.DateTime)})
+			err = x.templates.ExecuteTemplate(&b, "screen.tmpl", v)
+		}
+		return b.Bytes(), now, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if form != formHTML {
+		return p.value, nil
+	}
+	note := ""
+	if age := time.Since(p.of.at); age >= keptFor {
+		note = agedNote(age, r.URL.RequestURI())
+	}
+	return bytes.Replace(p.value, []byte(agedMark), []byte(note), 1), nil
+}
+
+// agedMark is the placeholder in a page for its age, which is inserted when the page is served. No
+// log text can contain it: its "<" would be escaped.
+const agedMark = "<!--aged-->"
+
+// agedNote returns a note with the age of a page, which requests the new one.
+func agedNote(age time.Duration, url string) string {
+	url = template.HTMLEscapeString(url)
+	return `<p class="aged" hx-get="` + url + `" hx-trigger="load" hx-target="#main" hx-select="#main" hx-swap="outerMorph">` + when.Span(age.Truncate(time.Second)) +
+		` old; <a href="` + url + `">a newer page</a> is being made.</p>`
+}
+
+// A datedReport is a report with its selection.
+type datedReport struct {
+	rep *report.Report
+	sel *selection
+}
+
+// ofReport reports whether the screen uses the report that several screens share: it contains the
+// search for incidents, which costs more than the rest.
+func (v *screen) ofReport() bool {
+	first, _, deep := strings.Cut(v.path, "/")
+	return first == "" || first == "now" || first == "incidents" || first == "providers" || first == "domains" && deep
+}
+
+// reportKey returns everything that determines the shared report, except the stored data.
+func reportKey(v *screen) string { return v.scope.base + "\x00" + v.sel.words.Encode() }
+
+// makeReport builds the shared report of a screen.
+func (x *builder) makeReport(ctx context.Context, v *screen, now moment) (d datedReport, of moment, err error) {
+	err = x.ask(ctx, func(ctx context.Context, r store.Reader) error {
+		d.sel = v.sel
+		d.rep, err = v.report(ctx, r)
+		return err
+	})
+	return d, now, err
+}
+
+// errBusy reports that too many pages wait already.
+var errBusy = errors.New("too many pages are being made; try again in a few seconds")
+
+// turn waits until a page may query the store.
+func (x *builder) turn(ctx context.Context) (done func(), err error) {
+	if x.waiting.Add(1) > waitAtMost {
+		x.waiting.Add(-1)
+		return nil, errBusy
+	}
+	defer x.waiting.Add(-1)
+	ctx, cancel := context.WithTimeout(ctx, waitTime)
+	defer cancel()
+	select {
+	case x.turns <- struct{}{}:
+		return func() { <-x.turns }, nil
+	case <-ctx.Done():
+		return nil, errBusy
+	}
+}
