@@ -62,7 +62,8 @@ test: need ## run all tests except the end-to-end ones
 # and programs that are built without the detector.
 UNRACED = ^TestScripts$$/^(badinput|config|counting|damaged|db|explain|flag|locked|mail|morning|parse|query|report|suppress|trace|usage)$$ \
 	^TestHostileTerminal$$ ^TestPruneLeavesNothing$$ ^TestClickHouse$$ ^TestNumbers \
-	^TestRareDomains$$ ^TestManyWords$$ ^TestCheckFinds$$ ^TestPruneOfTwoLogs$$ ^TestHighIDs$$ ^TestAttemptsInPieces$$ ^TestCountEdges$$
+	^TestRareDomains$$ ^TestManyWords$$ ^TestCheckFinds$$ ^TestPruneOfTwoLogs$$ ^TestHighIDs$$ ^TestAttemptsInPieces$$ ^TestCountEdges$$ \
+	^TestUnreachedPage$$ ^TestOutageNumbers$$ ^TestEveryLink$$ ^TestLinkApart$$ ^TestEngines$$
 empty =
 space = $(empty) $(empty)
 
