@@ -15,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"bouncelog/internal/ascii"
+	"bouncelog/internal/redact"
 	"bouncelog/problem"
 	"bouncelog/store"
 )
@@ -73,7 +74,7 @@ func (d *redactor) sender(m *problem.Mostly) {
 func (d *redactor) text(s string) string {
 	s = d.addresses(s)
 	for _, local := range d.locals {
-		s = store.ReplaceName(s, local, d.hash(local))
+		s = redact.Name(s, local, d.hash(local))
 	}
 	name := func(name string) string {
 		if redacted().MatchString(name) || strings.HasPrefix(name, "{") {
@@ -81,11 +82,11 @@ func (d *redactor) text(s string) string {
 		}
 		return d.hash(name)
 	}
-	s = store.ReplaceAnnounced(s, name)
+	s = redact.Announced(s, name)
 	if strings.HasPrefix(s, "bouncelog ") { // a command contains paths of this host's logs
 		return s
 	}
-	return store.ReplaceInPaths(s, name)
+	return redact.Paths(s, name)
 }
 
 // all redacts every text in v.
@@ -125,7 +126,7 @@ func (d *redactor) addresses(s string) string {
 	var b strings.Builder
 	done := 0
 	for i := 0; i < len(s); i++ {
-		at := store.At(s[i:])
+		at := redact.At(s[i:])
 		if at == 0 {
 			continue
 		}
@@ -141,7 +142,7 @@ func (d *redactor) addresses(s string) string {
 		if start < end && !redacted().MatchString(s[start:end]) {
 			local := strings.Trim(s[start:end], `"`)
 			if s[i] != '@' {
-				local = store.Decoded(local)
+				local = redact.Decoded(local)
 			}
 			b.WriteString(s[done:start])
 			b.WriteString(d.hash(local + "@" + strings.TrimRight(s[i+at:domain], ".")))
@@ -236,7 +237,7 @@ func (d *redactor) report(r *Report) {
 	}
 	if c := r.Unparsed; c != nil {
 		for i := range c.Sample {
-			c.Sample[i].Text = store.Shape(c.Sample[i].Text)
+			c.Sample[i].Text = redact.Shape(c.Sample[i].Text)
 		}
 		for i := range c.Reasons {
 			c.Reasons[i].Text = d.text(c.Reasons[i].Text)

@@ -10,6 +10,7 @@ import (
 
 	"bouncelog/bounce"
 	"bouncelog/internal/ascii"
+	"bouncelog/internal/redact"
 	"bouncelog/internal/sqlite3"
 	"bouncelog/store"
 )
@@ -187,14 +188,14 @@ func (s *secret) scrub(text string, names []string) string {
 		return text
 	}
 	for _, name := range names {
-		text = store.ReplaceName(text, unquote(name), s.local(name))
+		text = redact.Name(text, unquote(name), s.local(name))
 	}
 	text = encodedWord.ReplaceAllStringFunc(text, func(word string) string { // it may hold a name
 		at := encodedWord.FindStringSubmatchIndex(word)
 		return word[:at[2]] + s.local(word[at[2]:at[3]]) + word[at[3]:]
 	})
-	text = store.ReplaceInPaths(text, s.local)
-	return store.ReplaceAnnounced(s.scrubAddresses(text), s.local) // replaced names stay
+	text = redact.Paths(text, s.local)
+	return redact.Announced(s.scrubAddresses(text), s.local) // replaced names stay
 }
 
 // encodedWord is text in base64 (RFC 2047 section 2).
@@ -205,7 +206,7 @@ func (s *secret) scrubAddresses(text string) string {
 	var b strings.Builder
 	done := 0
 	for i := 0; i < len(text); i++ {
-		at := store.At(text[i:])
+		at := redact.At(text[i:])
 		if at == 0 {
 			continue
 		}
@@ -218,18 +219,18 @@ func (s *secret) scrubAddresses(text string) string {
 		case start > done && text[start-1] == '"':
 			start = quoteStart(text, done, start-1)
 		case text[i] != '@':
-			for start > done && store.Atext(text[start-1]) && strings.IndexByte("=&?/", text[start-1]) < 0 {
+			for start > done && redact.Atext(text[start-1]) && strings.IndexByte("=&?/", text[start-1]) < 0 {
 				start--
 			}
 		default:
-			for start > done && store.Atext(text[start-1]) {
+			for start > done && redact.Atext(text[start-1]) {
 				start--
 			}
 		}
 		if start < end {
 			local := text[start:end]
 			if text[i] != '@' {
-				local = store.Decoded(local)
+				local = redact.Decoded(local)
 			}
 			b.WriteString(text[done:start])
 			b.WriteString(s.local(local))
@@ -267,7 +268,7 @@ func (s *secret) shape(line string) string {
 	if s.pseudonym == nil {
 		return line
 	}
-	return store.Shape(line)
+	return redact.Shape(line)
 }
 
 // by returns the login that acted on a whole message, as it is stored. Logins of the system stay

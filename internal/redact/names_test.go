@@ -1,12 +1,12 @@
-package store
+package redact
 
 import (
 	"strings"
 	"testing"
 )
 
-// TestReplaceName spells names in every way that a reply may contain.
-func TestReplaceName(t *testing.T) {
+// TestName spells names in every way that a reply may contain.
+func TestName(t *testing.T) {
 	const is = "<NAME>"
 	for name, texts := range map[string]string{
 		"zanna.zqq": `zanna.zqq ZANNA.ZQQ Zanna_Zqq zanna-zqq zanna+zqq zannazqq zanna..zqq zanna%2Ezqq zanna%2ezqq %7Aanna.zqq zanna=2Ezqq zanna%252Ezqq zanna%25252Ezqq zanna=3D2Ezqq
@@ -23,7 +23,7 @@ func TestReplaceName(t *testing.T) {
 	} {
 		for _, text := range strings.Fields(texts) {
 			for _, around := range [][2]string{{"550 ", " denied"}, {"550 user ", ""}, {"", ": no"}, {"550 (", ")"}} {
-				got := ReplaceName(around[0]+text+around[1], name, is)
+				got := Name(around[0]+text+around[1], name, is)
 				if !strings.Contains(got, is) || strings.Contains(foldText(got), strings.Trim(foldText(name), " ")) {
 					t.Errorf("%s in %q: %q", name, around[0]+text+around[1], got)
 				}
@@ -40,7 +40,7 @@ func TestReplaceName(t *testing.T) {
 		{"550 ab.c@x.example", "ab"},
 		{"550 mail12 x", "mail"},
 	} {
-		if got := ReplaceName(kept.text, kept.name, is); got != kept.text {
+		if got := Name(kept.text, kept.name, is); got != kept.text {
 			t.Errorf("%q: %q", kept.text, got)
 		}
 	}
@@ -61,12 +61,12 @@ func TestAt(t *testing.T) {
 }
 
 // TestReplaceAnnounced checks places in which names are expected, and places with ordinary words.
-func TestReplaceAnnounced(t *testing.T) {
+func TestAnnounced(t *testing.T) {
 	for _, text := range []string{
 		"550 user zannaq denied", "550 for zannaq", "550 mailbox of zannaq", "552 mailbox for zannaq is full", "550 unknown user: zannaq", `550 user "zannaq" unknown`, "550 recipient zannaq, no",
 		"550 the account zannaq has been closed", "550 mailbox zannaq: full", "550 login zannaq.", "550 quota of zannaq exceeded", "550 alias zanna.zqq", "550 no delivery for Zanna-Zqq!", "550 user=zannaq;",
 	} {
-		got := ReplaceAnnounced(text, func(name string) string { return "<" + strings.Repeat("x", len(name)) + ">" })
+		got := Announced(text, func(name string) string { return "<" + strings.Repeat("x", len(name)) + ">" })
 		if strings.Contains(strings.ToLower(got), "zanna") || strings.Contains(got, "zqq") {
 			t.Errorf("%q: %q", text, got)
 		}
@@ -77,7 +77,7 @@ func TestReplaceAnnounced(t *testing.T) {
 		"554 blocked for abuse", "550 no mailbox here", "550 Mailbox unavailable or access denied", "451 user lookup failed", "550 user account disabled", "550 for domain shop.example", "550 for user {name}",
 		"550 Recipient unknown (in reply to RCPT TO command)", "450 out of memory", "550 no such user yet", "432 recipient thread limit exceeded", "550 The user or domain that you are sending to (or from) has a policy",
 	} {
-		if got := ReplaceAnnounced(text, func(string) string { return "" }); got != text {
+		if got := Announced(text, func(string) string { return "" }); got != text {
 			t.Errorf("%q: %q", text, got)
 		}
 	}

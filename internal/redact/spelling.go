@@ -1,4 +1,4 @@
-package store
+package redact
 
 import (
 	"encoding/base64"
@@ -18,9 +18,9 @@ import (
 // maxLayers is how many times a character may be encoded: "%252540" is an "@".
 const maxLayers = 3
 
-// ReplaceName replaces each spelling of a name in a text by another text, if it is a whole word. A
+// Name replaces each spelling of a name in a text by another text, if it is a whole word. A
 // name that is also a word of replies is replaced in quotes and brackets only.
-func ReplaceName(text, name, replacement string) string {
+func Name(text, name, replacement string) string {
 	want := strings.Trim(foldText(name), " ")
 	if len(want) < 2 {
 		return text
