@@ -47,6 +47,33 @@ func NamedAddresses(t Template, relayIP string) (list []netip.Addr) {
 	}
 }
 
+// NamedDomains returns the domains and hosts that a reply names outside URLs, also those of addresses, in
+// their order: in lower case, each once.
+func NamedDomains(t Template) (list []string) {
+	text, args := t.Text, t.Args
+	for {
+		i := strings.IndexByte(text, '{')
+		if i < 0 {
+			return list
+		}
+		text = text[i:]
+		token := LeadingToken(text)
+		text = text[max(1, len(token)):]
+		if token == "" || token == TokenBrace {
+			continue
+		}
+		var arg string
+		arg, args, _ = strings.Cut(args, " ")
+		if token != TokenHost && token != TokenAddr {
+			continue
+		}
+		name := strings.ToLower(strings.TrimRight(arg[strings.LastIndexByte(arg, '@')+1:], ".>"))
+		if IsHostName(name) && strings.Contains(name, ".") && !slices.Contains(list, name) {
+			list = append(list, name)
+		}
+	}
+}
+
 // selectorInReply matches DKIM selectors as replies name them.
 var selectorInReply = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`(?i)\b([a-z0-9](?:[a-z0-9_-]{0,60}[a-z0-9])?)\._domainkey\.|\bselector[ =:]{1,3}["'<]?([a-z0-9](?:[a-z0-9._-]{0,60}[a-z0-9])?)|(?:^|[\s(;,])s=([a-z0-9](?:[a-z0-9._-]{0,60}[a-z0-9])?)\b`)

@@ -25,6 +25,7 @@ type incident struct {
 	own          int      // messages that were not forwarded but refused in the same way; if spam
 	originals    []string // addresses from which spam was forwarded, as far as they were read
 	allOriginals bool     // originals is complete
+	froms        []string // domains of others in the From: of the refused mail: see from.go
 
 	refusals []*refusal // of the period, in the order of time; none: it is kept because it may join another
 	all      []*refusal // since the onset, at least one

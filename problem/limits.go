@@ -14,7 +14,7 @@ const (
 	endsRead         = 20      // incidents whose later deliveries are read by themselves, those with the most refusals in the period; of others it is not known whether they go on
 	endRead          = 2_000   // deliveries of one of these, the newest, 40 ms; earlier ones count as far as the histories hold them
 	firstRead        = 200     // deliveries after the last refusal of which the first of an incident is searched for, if more than endRead were taken since
-	textsRead        = 20      // incidents without a sample whose first reply is looked up
+	textsRead        = 20      // incidents without a sample (see unsampled) whose first reply is looked up
 )
 
 // These limit what a problem shows.

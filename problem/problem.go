@@ -62,6 +62,9 @@ type Problem struct {
 	SenderDomains []string `json:"sender_domains"`
 	Domains       []string `json:"domains"`
 	Providers     []string `json:"providers"`
+	// FromDomains are domains of others in the From: header of refused mail that this side sent on, as
+	// some replies name them, the most often named first.
+	FromDomains []string `json:"from_domains,omitempty"`
 	// Addresses are the addresses of the sending side that the replies name, the most often named
 	// first.
 	Addresses []string `json:"addresses"`
@@ -385,6 +388,9 @@ func findRefusals(ctx context.Context, s store.Reader, f store.Filter, o Thresho
 		return nil, err
 	}
 	for _, in := range incidents {
+		if err := in.readFroms(ctx, s, in.began.add(o.Window)); err != nil {
+			return nil, err
+		}
 		if err := x.findOrigins(ctx, in, histories); err != nil {
 			return nil, err
 		}

@@ -118,15 +118,37 @@ func sortSamples(list []sample) {
 	slices.SortStableFunc(list, func(a, b sample) int { return a.byPlace(&b.Evidence) })
 }
 
-// readTexts reads the texts of the incidents' samples. An incident without a sample gets its first
-// refusal as one.
+// unsampled returns the first refusal of an incident in the period if no sample is of its kind: of the
+// reason that gives an incident its name, if any is.
+func (in *incident) unsampled() *refusal {
+	if len(in.samples) == 0 {
+		return in.refusals[0]
+	}
+	if !in.named() {
+		return nil
+	}
+	is := func(t *traits) bool { return t.Reason == in.keys[0].reason && t.Template != "" } // see bounded
+	templates := map[string]bool{}
+	for _, c := range countTraits(in.refusals) {
+		if is(c.traits) {
+			templates[c.Template] = true
+		}
+	}
+	i := slices.IndexFunc(in.refusals, func(r *refusal) bool { return is(r.traits) })
+	if i < 0 || slices.ContainsFunc(in.samples, func(x sample) bool { return templates[x.template] }) {
+		return nil
+	}
+	return in.refusals[i]
+}
+
+// readTexts reads the texts of the incidents' samples, and adds those that are missing.
 func readTexts(ctx context.Context, s store.Reader, incidents []*incident) error {
 	added := 0
 	var refs []store.Ref
 	index := map[store.Ref]int{} // index in refs, from 1
 	for _, in := range incidents {
-		if len(in.samples) == 0 {
-			in.samples = []sample{in.refusals[0].sampled()}
+		if r := in.unsampled(); r != nil {
+			in.samples = slices.Insert(in.samples, 0, r.sampled())
 			if added++; added > textsRead {
 				continue
 			}

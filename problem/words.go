@@ -61,6 +61,15 @@ var namedWords = map[bounce.Reason]wording{
 	},
 }
 
+// otherFromWords are for mail that fails DMARC for the domain of its From:, which is not the sender
+// domain: see from.go.
+var otherFromWords = wording{
+	cause: causeAuthentication, summary: "{who} is refused at {at}: {what}",
+	firstCheck:       "The list or forwarder that sends this mail: it keeps the author's From: and breaks DKIM. Let it rewrite From: if the author's domain has a DMARC policy of reject or quarantine (Mailman: dmarc_mitigate_action, munge), or send the message on unchanged, so that DKIM passes. The records of the sender domain do not matter. Only if the From: domain is yours: its DKIM signature and its DMARC record.",
+	otherExplanation: "A program that writes mail in the name of a domain that has not allowed it, such as a web form with the visitor's address in From:, or forged mail that is sent on.",
+	disprovedBy:      "Mail with a From: of the sender domain that is refused in the same way.",
+}
+
 // forwardedWords are for mail that was forwarded and failed authentication.
 var forwardedWords = wording{
 	cause: causeAuthentication, summary: "Forwarded {mail} is refused at {at}: {what}",
@@ -110,6 +119,9 @@ func (in *incident) words(reason bounce.Reason, detail, cause string) wording {
 	if in.standing() {
 		w = namedWords[bounce.Reputation]
 	}
+	if len(in.froms) > 0 {
+		w = otherFromWords
+	}
 	if in.forwarded {
 		w = forwardedWords
 	}
@@ -158,7 +170,7 @@ func (in *incident) problem(o Thresholds, seen *counter) Problem {
 		Recipients: seen.count(in.refusals, anyRecipient), Returned: seen.count(in.refusals, lostMessage), Hours: []Hour{},
 		Evidence: in.evidence(), Addresses: in.namedMost(func(x *sample) []string { return x.addresses }),
 		FirstCheck: w.firstCheck, OtherExplanation: w.otherExplanation, DisprovedBy: w.disprovedBy,
-		Reasons: map[bounce.Reason]int64{}, keys: in.keys, Origins: in.origins,
+		Reasons: map[bounce.Reason]int64{}, keys: in.keys, Origins: in.origins, FromDomains: in.froms,
 	}
 	p.Waiting = seen.count(in.refusals, harmedMessage) - p.Returned
 	p.Returned, p.Expired = p.Returned+in.expiredOnly(), len(in.expired)
@@ -205,7 +217,7 @@ func (in *incident) problem(o Thresholds, seen *counter) Problem {
 		p.selectors = in.namedMost(func(x *sample) []string { return x.selectors })
 	}
 	p.Scan = nextCommand(&p)
-	if in.spam {
+	if in.spam || len(in.froms) > 0 {
 		p.Scan = "bouncelog report --reason " + p.Reason.String()
 	}
 	return p
@@ -231,6 +243,9 @@ func (in *incident) summary(p *Problem, w wording, what string) string {
 	if p.Effect == EffectDeferred {
 		text = strings.Replace(text, " is refused ", " is deferred ", 1)
 	}
+	if len(in.froms) > 0 {
+		from = strings.TrimPrefix(in.sentOn(strings.TrimPrefix(from, " from ")), "mail")
+	}
 	return strings.NewReplacer("{who}", "Mail"+from, "{mail}", "mail"+from, "{at}", at, "{what}", what).Replace(text)
 }
 
@@ -248,8 +263,11 @@ func (in *incident) titles(all []traitCount, what string) (short, title string) 
 		verb += "s"
 	}
 	verb += " "
-	short = nameSome(provider.Names(providers), "the receiver", "others") + verb +
-		nameSome(worstOf(firstHour, all, func(c traitCount) string { return c.SenderDomain }), "our mail", "")
+	mail := nameSome(worstOf(firstHour, all, func(c traitCount) string { return c.SenderDomain }), "our mail", "")
+	if len(in.froms) > 0 {
+		mail = in.sentOn(mail)
+	}
+	short = nameSome(provider.Names(providers), "the receiver", "others") + verb + mail
 	return short, short + ": " + cmp.Or(what, "no cause named")
 }
 
@@ -382,6 +400,8 @@ func (in *incident) why(p *Problem, s spread, causeWhy string, o Thresholds) str
 			why += ", and " + valid
 		}
 		switch {
+		case len(in.froms) > 0:
+			why += ", and the domain that does not pass is not the sender domain: it is that of the From: header"
 		case p.Reason == bounce.AuthFailure && len(s.senders) == 1 && len(s.providers) > 1:
 			why += fmt.Sprintf(". One sender domain is refused at %d providers%s: its records or its signing", len(s.providers), in.othersText())
 		case p.Reason == bounce.AuthFailure && len(s.senders) > 1 && len(in.histories) > 0 && in.others < len(s.senders):
@@ -425,16 +445,21 @@ func (in *incident) ended() string {
 	return "no refusal since, and too little mail to tell"
 }
 
-// evidence returns the samples to show, in the order of time. It prefers the first of each wording.
+// evidence returns the samples to show, in the order of time. It prefers the first of each wording. If
+// the From: domain is at fault, a sample names it, if any does.
 func (in *incident) evidence() []Evidence {
+	samples := in.samples
+	if name := slices.DeleteFunc(slices.Clone(samples), func(x sample) bool { return !in.namesFrom(x.Text) }); len(name) > 0 {
+		samples = name
+	}
 	list := []Evidence{}
 	shown := func(x *sample) bool {
 		return slices.ContainsFunc(list, func(e Evidence) bool { return e.Source == x.Source && e.Offset == x.Offset })
 	}
 	seen := map[string]bool{} // templates
 	for _, again := range [...]bool{false, true} {
-		for i := range in.samples {
-			x := &in.samples[i]
+		for i := range samples {
+			x := &samples[i]
 			if len(list) < evidenceShown && (!seen[x.template] || again && !shown(x)) {
 				seen[x.template] = true
 				list = append(list, x.Evidence)
