@@ -509,6 +509,9 @@ func (r *Report) unreached(ctx context.Context, s store.Reader, o Options, row *
 		return nil, afterwards{}, err
 	}
 	lost := max(row.undelivered()-(row.Hard-returned), returned)
+	if lost == 0 && c.taken > 0 && row.back.IsZero() { // all was taken later: see returned
+		return nil, afterwards{}, nil
+	}
 	u := problem.Unreached{
 		Provider: row.name, Name: provider.Name(row.name), Reason: row.Reason, Detail: row.detail, Cause: t.Title, Why: t.Meaning, Command: o.command("report", option, name),
 		FirstHeard: began, Since: row.First.UTC(), Until: row.Last.UTC(), Ongoing: c.taken == 0,

@@ -30,7 +30,7 @@ type deferral struct {
 	says   string          // the MTA's words; "": a connection timed out
 	reason bounce.Reason   // of says
 	detail string
-	end    string // "": queued, else sent or expired, at the last of the tries; or removed, an hour after it
+	end    string // "": queued, else sent, expired or unknown, at the last of the tries; or removed, an hour after it
 }
 
 // deferrals returns n messages, one every gap since at. Each is tried at once and then every step,
@@ -107,6 +107,9 @@ func queueDays(t *testing.T, until time.Duration, mails ...[]deferral) (days fun
 				switch last := i == len(d.tries)-1; {
 				case last && d.end == "sent":
 					a.Outcome, a.Status, a.Local, a.Code, a.Response, a.RelayHost, a.Verdict = bounce.Delivered, "sent", false, 250, "250 ok", "mx."+cmp.Or(d.at, d.domain), bounce.Verdict{}
+				case last && d.end == "unknown":
+					a.Outcome, a.Status, a.Local, a.Code, a.Response, a.RelayHost = bounce.Hard, "bounced", false, 550, "550 5.1.1 unknown", "mx."+d.domain
+					a.Verdict = bounce.Verdict{Reason: bounce.UserUnknown, Scope: bounce.ScopeRecipient, Rule: "test"}
 				case last && d.end == "expired":
 					a.Outcome, a.Status, a.Verdict = bounce.Hard, "expired", bounce.Verdict{Reason: bounce.Expired, Scope: bounce.ScopeRemote, Rule: "test"}
 				}
@@ -290,6 +293,32 @@ func TestStalled(t *testing.T) {
 				t.Errorf("%s, want %s", got, c.want)
 			}
 		})
+	}
+}
+
+// TestStalledAmongReturned holds that an outage that is over has its messages in the report of many days,
+// too, in which the provider returned more mail for another reason.
+func TestStalledAmongReturned(t *testing.T) {
+	at := 4*oneDay + 8*hour
+	mails := deferrals("big.example", 50, at, hour/10, hour/2, 5*hour, "sent")
+	for i := range mails {
+		mails[i].says, mails[i].reason = "451 4.3.2 Temporary server error", bounce.SystemError
+		last := len(mails[i].tries) - 1
+		for j := range mails[i].tries {
+			mails[i].tries[j] = min(mails[i].tries[j], at+5*hour-time.Minute)
+		}
+		mails[i].tries[last] = at + 5*hour
+	}
+	days := queueDays(t, at+12*hour, sent("fine.example", 5*400, 0, oneDay/400), sent("big.example", int(at/hour)*10, 0, hour/10), mails,
+		sent("big.example", 100, at+5*hour+time.Minute, hour/10), deferrals("big.example", 30, hour, 3*hour, hour, 0, "unknown"))
+	for _, from := range []int{0, 4} {
+		var got []string
+		for _, in := range days(from, 5).Incidents() {
+			got = append(got, fmt.Sprintf("%s: %d of %d", in.Title, in.Refused, in.Tried))
+		}
+		if want := "big.example defers all our mail: server trouble: 50 of 50"; len(got) != 1 || got[0] != want {
+			t.Errorf("from day %d: %q, want %q", from, got, want)
+		}
 	}
 }
 
