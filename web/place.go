@@ -286,7 +286,7 @@ func (v *screen) domain(ctx context.Context, r store.Reader, name string) error 
 
 // providerList returns the table of providers, in rows that add up.
 func (v *screen) providerList(rep *report.Report, top int) *list {
-	l := &list{Name: "providers", Title: "Who refuses us", Empty: "No mail in this period.", Columns: []table.Column{
+	l := &list{Name: "providers", Title: "Providers", Empty: "No mail in this period.", Columns: []table.Column{
 		{Name: "provider", Flex: true},
 		{Name: "attempts", Number: true},
 		{Name: "delivered", Number: true},

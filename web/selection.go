@@ -47,15 +47,17 @@ func (o *Options) selection(q url.Values) (*selection, error) {
 	get := sel.words.Get
 	since, until, day := get("since"), get("until"), get("day")
 	if since+until+day == "" {
-		since = o.Period
+		if since = o.Period; isPeriod(since) {
+			since, day = "", since
+		}
 	}
 	f := &sel.filter
 	*f = store.Filter{
 		Domain: ascii.Lower(get("domain")), SenderDomain: ascii.Lower(get("sender-domain")),
 		Relay: ascii.Lower(get("relay")), Host: get("host"), MTA: bounce.MTA(get("mta")),
 	}
-	if day != "" || since != all && since == o.Period && !strings.ContainsAny(since[:1], "0123456789") {
-		p, err := when.ParsePeriod(firstWord(day, since), sel.now)
+	if day != "" {
+		p, err := when.ParsePeriod(day, sel.now)
 		if err != nil {
 			return nil, mistakef(http.StatusBadRequest, "%v. A period is today, yesterday, monday, last_week, last_7_days, 2026-W47, 2026-11, 2026-11-22 or \"2026-11-01 to 2026-11-15\".", err)
 		}
@@ -105,6 +107,12 @@ func (o *Options) selection(q url.Values) (*selection, error) {
 	return sel, nil
 }
 
+// isPeriod reports whether a standard period has a beginning and an end, such as yesterday or 2026-11-22;
+// 24h and 7d begin so long ago.
+func isPeriod(word string) bool {
+	return word != all && (!strings.ContainsAny(word[:1], "0123456789") || strings.Contains(word, "-"))
+}
+
 func firstWord(words ...string) string {
 	for _, w := range words {
 		if w != "" {
@@ -136,10 +144,10 @@ func (sel *selection) command(standard string, without []string, words ...string
 	}
 	given := sel.words.Get("since") + sel.words.Get("until") + sel.words.Get("day")
 	if given == "" && standard != all && !slices.Contains(without, "since") {
-		if strings.ContainsAny(standard[:1], "0123456789") {
-			line = append(line, "--since", standard)
-		} else {
+		if isPeriod(standard) {
 			line = append(line, "--day", shellWord(standard))
+		} else {
+			line = append(line, "--since", standard)
 		}
 	}
 	for _, key := range selectKeys {

@@ -29,7 +29,7 @@ type Options struct {
 	Judge   *judge.Judge
 
 	Location   *time.Location     // time zone of days and times; nil: time.Local
-	Period     string             // what a page without a period shows: 24h, 7d, all, yesterday; "": 24h
+	Period     string             // what a page without a period shows: 24h, 7d, all, or a period as of --day; "": 24h
 	Thresholds problem.Thresholds // of incidents
 	Now        func() time.Time   // nil: time.Now
 

@@ -1002,3 +1002,20 @@ func TestLinkApart(t *testing.T) {
 		t.Errorf("%d pages, or no incident", n)
 	}
 }
+
+// TestStandardDay holds that a date as the standard period is that day, and not all time since.
+func TestStandardDay(t *testing.T) {
+	db := database(t, sample())
+	for period, want := range map[string]string{"2026-11-22": "--day 2026-11-22", "2026-11-23": "--day 2026-11-23", "24h": "--since 24h"} {
+		s := dashboard(t, db, func(o *web.Options) {
+			o.Period, o.Now = period, func() time.Time { return at.Add(24 * time.Hour) }
+		})
+		page := text(t, ask(s, "GET", "/providers?format=json"))
+		if some := period == "2026-11-23"; strings.Contains(page, "bigmail.example") != some && period != "24h" {
+			t.Errorf("%s: mail %v, want %v", period, !some, some)
+		}
+		if !strings.Contains(page, want) {
+			t.Errorf("%s: no %q in\n%s", period, want, page)
+		}
+	}
+}

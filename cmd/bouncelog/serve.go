@@ -85,7 +85,7 @@ address it starts only if that file has TLS and users or client certificates.`,
 	f.StringVar(&serve.listen, "listen", defaultSocket, "listen on `ADDRESS`: unix:/path, or HOST:PORT; :9155 is the loopback interface only")
 	f.StringVar(&serve.config, "web-config", "", "a `FILE` with TLS and users (prometheus.io: web configuration)")
 	f.StringSliceVar(&serve.hosts, "host", nil, "accept requests for the host `NAME` too, such as that of a proxy; without it, only for localhost")
-	f.StringVar(&serve.period, "period", "24h", "period of pages that name none: 24h, 7d, all, yesterday")
+	f.StringVar(&serve.period, "period", "24h", "period of pages that name none: 24h, 7d, all, or a period as of --day (yesterday, 2026-11-22)")
 	f.StringVar(&serve.key, "link-key", "", "the `FILE` with the key that links are signed with (see 'bouncelog serve link')")
 	cmd.AddCommand(newServeLink())
 	groupUsage(cmd, serveGroups)
@@ -159,7 +159,7 @@ func (x *serving) run(cmd *cobra.Command, in *input, flag *thresholds) error {
 		Hosts: x.hosts, Token: token, Key: key, Log: log,
 	})
 	if err != nil {
-		return usageErrorf("as in --period 24h, 7d, all or yesterday", "%w", err)
+		return usageErrorf("as in --period 24h, 7d, all, yesterday or 2026-11-22", "%w", err)
 	}
 	defer site.Close()
 	go site.Warm(ctx) // what goes wrong the first reader sees
