@@ -820,7 +820,7 @@ func (c *flood) problem(x *floodSearch) Problem {
 		p.Title += ": a mailing to an old list, or a stolen password"
 	}
 	if !p.Ongoing {
-		p.Ended = "no more of it returned since than usual"
+		p.Ended = "since then no more of its mail is returned than usual"
 	}
 	return p
 }

@@ -55,7 +55,7 @@ var outageKinds = map[string]outageKind{
 	},
 	causeFilter: {
 		place: "at the next hop of this server, {hop}", unrelated: true,
-		firstCheck:       "The service at that address and port (content filter, proxy, relay): does it run and listen (ss -ltnp)? Postfix: content_filter, transport_maps, relayhost, master.cf; Exim: route_list, hosts.",
+		firstCheck:       "The service at that address and port (content filter, proxy, relay): does it run and listen (ss -ltnp), and does it answer in time (its load, its log)? After a timeout at the end of data, a message may be delivered twice. Postfix: content_filter, transport_maps, relayhost, master.cf; Exim: route_list, hosts.",
 		otherExplanation: "The domains' MX records name a private address.", disprovedBy: "Mail that passes that hop meanwhile.",
 	},
 	causeStore: {

@@ -329,15 +329,22 @@ func (r *Report) problemsSection(wide bool) Section {
 	s.Table = &table.Table{Columns: []table.Column{
 		{Name: "state"}, {Name: "problem", Flex: true}, {Name: "messages", Number: true}, {Name: "valid", Number: true, Minor: true}, {Name: "since"}, {Name: "last refusal", Minor: true},
 	}}
-	earlier := false
+	earlier, states := false, map[string]bool{}
 	others := r.others()
 	for _, i := range others[:min(len(others), problemsShown)] {
 		in := &list[i]
+		states[state(in)] = true
 		s.Table.Rows = append(s.Table.Rows, []any{state(in), in.Title, in.Refused, in.Valid, r.minute(in.Since), r.minute(in.Until)})
 		earlier = earlier || in.Earlier
 	}
+	if states["background"] {
+		s.say("", "Background: few messages, as on every server and every day.")
+	}
+	if states[problem.Watch] {
+		s.say("", "Watch: refused without a named cause, and too few messages to tell whose fault it is.")
+	}
 	if earlier {
-		s.say("", "Messages are those of the period, also of what began before it.")
+		s.say("", "The number of messages is that of this period, also if a problem began earlier.")
 	}
 	if len(others) > 0 {
 		shown := ""
@@ -479,7 +486,7 @@ func (s *Section) say(command, format string, a ...any) {
 // Words returns how much of a list is shown: "20 of 746".
 func (l *List) Words() string {
 	if l.Least {
-		return fmt.Sprintf("%d of more than %d", l.Shown, l.Total)
+		return fmt.Sprintf("%d of at least %d", l.Shown, l.Total)
 	}
 	return fmt.Sprintf("%d of %d", l.Shown, l.Total)
 }

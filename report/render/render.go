@@ -183,10 +183,14 @@ func over(r *report.Report, in *report.Incident) string {
 	if in.Sender != nil {
 		sender = "; " + in.SenderWords()
 	}
-	if told := r.Verdict.NamedEnded(); told != nil && told.ID == in.ID { // the headline has its title and figures
-		return fmt.Sprintf("Named above: since %s, %s%s.", r.Clock(in.Since), r.Course(in), sender)
+	lost := ""
+	if in.Lost > 0 {
+		lost = "; " + fate(in)
 	}
-	return fmt.Sprintf("Ended %s: %s (since %s, %s%s).", r.EndWords(in), table.Cut(in.Title, longest), r.Clock(in.Since), in.Figures(), sender)
+	if told := r.Verdict.NamedEnded(); told != nil && told.ID == in.ID { // the headline has its title and figures
+		return fmt.Sprintf("Named above: since %s, %s%s%s.", r.Clock(in.Since), r.Course(in), lost, sender)
+	}
+	return fmt.Sprintf("Ended %s: %s (since %s, %s%s%s).", r.EndWords(in), table.Cut(in.Title, longest), r.Clock(in.Since), in.Figures(), lost, sender)
 }
 
 // factsTable returns the facts as a table, for formats with tables only.
