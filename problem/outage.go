@@ -805,6 +805,7 @@ type outage struct {
 	knownDomains                   int      // not found now, though they took mail
 	counted                        []string // the recipients' domains that tried, arrived and its end are about; none: all mail
 	tried                          int64    // messages of the same time that the cause concerns, including the failed ones
+	selected                       bool     // the search is about the mail to a domain, by a relay or of a sender domain
 	nothing                        bool     // no mail at all is delivered on its first day
 	arrived                        int64    // of the tried messages; deliveries to the own mail store count if the cause concerns it
 }
@@ -1092,9 +1093,11 @@ func (w *outageSearch) outage(ctx context.Context, cause string, run []failure) 
 		}
 	}
 	x.knownDomains = len(known)
+	f := &w.f
+	x.selected = f.Domain != "" || len(f.Domains) > 0 || f.SenderDomain != "" || f.Relay != "" || f.RelayIP != ""
 	if x.nothing = x.isAll(); !x.nothing && firstDay < len(run) && err == nil {
 		day := newOutage(cause, run[:firstDay])
-		day.counted = x.counted
+		day.counted, day.selected = x.counted, x.selected
 		err = w.weigh(ctx, day)
 		x.nothing = day.isAll()
 	}
@@ -1121,7 +1124,7 @@ func (w *outageSearch) expiredOf(ctx context.Context, run []failure) (list []exp
 
 // isAll reports whether all mail fails.
 func (x *outage) isAll() bool {
-	return x.arrived == 0 && int64(len(x.messages)) == x.tried && len(x.counted) == 0
+	return !x.selected && x.arrived == 0 && int64(len(x.messages)) == x.tried && len(x.counted) == 0
 }
 
 // about restricts f to the mail that the figures of an outage are about.

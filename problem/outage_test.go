@@ -424,3 +424,23 @@ func TestOutageOfFewDomains(t *testing.T) {
 		t.Errorf("%+v", found)
 	}
 }
+
+// TestOutageOfSelection holds that an outage among the mail to one domain does not say that nothing goes
+// out at all.
+func TestOutageOfSelection(t *testing.T) {
+	log := logOf(t, join(spread(60, 15, 0, 4*time.Minute, mail{outcome: good, code: 250, relay: "mx.d%d.example"}),
+		spread(90, 3, day, 4*time.Minute, mail{says: "connect to 127.0.0.1[127.0.0.1]:10024: Connection refused", local: true, outcome: bounce.Soft})))
+	for _, test := range []struct {
+		filter store.Filter
+		want   string
+	}{
+		{store.Filter{}, "Nothing goes out: mail to d0.example, d1.example and d2.example fails at the next hop"},
+		{store.Filter{Domain: "d1.example"}, "mail to d1.example fails at the next hop"},
+		{store.Filter{SenderDomain: "office.example"}, "mail to d0.example, d1.example and d2.example fails at the next hop"},
+	} {
+		list := problemsIn(t, log, test.filter)
+		if len(list) != 1 || !strings.HasPrefix(list[0].Title, test.want) {
+			t.Errorf("%+v: %+v, want %s", test.filter, list, test.want)
+		}
+	}
+}

@@ -80,22 +80,22 @@ var outageKinds = map[string]outageKind{
 	},
 	causeRouter: {
 		place: "in this server's own routing, for recipients who took mail before", inner: true,
-		firstCheck:       "The routers and tables of this server: exim -bt ADDRESS (a router that is missing, local_domains), postmap -q ADDRESS TABLE (virtual_mailbox_maps, virtual_alias_maps, relay_recipient_maps); of others' domains its resolver: dig DOMAIN MX.",
+		firstCheck:       "The routers and tables of this server: exim -bt ADDRESS (a router that is missing, local_domains), postmap -q ADDRESS TABLE (virtual_mailbox_maps, virtual_alias_maps, relay_recipient_maps); of others' domains its resolver: dig {domain} MX.",
 		otherExplanation: "The domain, or these mailboxes, were removed on purpose.", disprovedBy: "Mail to the domain that is delivered meanwhile.",
 	},
 	causeGone: {
 		does:             "is not found in the DNS, though it took mail before",
-		firstCheck:       "Whether the domain exists: dig DOMAIN MX and dig DOMAIN NS, here and from a resolver elsewhere, and whois DOMAIN. If it has expired, tell the recipients another way, do not remove the addresses, and send the mail again once the domain is back.",
+		firstCheck:       "Whether the domain exists: dig {domain} MX and dig {domain} NS, here and from a resolver elsewhere, and whois {domain}. If it has expired, tell the recipients another way, do not remove the addresses, and send the mail again once the domain is back.",
 		otherExplanation: "The resolver of this server does not find the domain, or a router of this server for it is missing (exim -bt ADDRESS).", disprovedBy: "A look-up elsewhere that finds the domain.",
 	},
 	causeTable: {
 		does:             "refuses recipients who took mail before as unknown: its user table may be at fault",
-		firstCheck:       "Ask the postmaster of DOMAIN, by another way than mail, whether the list of its mailboxes is complete. Do not remove the addresses (bouncelog suppress leaves them out), and send the mail again once the domain takes mail.",
+		firstCheck:       "Ask the postmaster of {domain}, by another way than mail, whether the list of its mailboxes is complete. Do not remove the addresses (bouncelog suppress leaves them out), and send the mail again once the domain takes mail.",
 		otherExplanation: "The mailboxes were closed on purpose, or the domain's mail moved to a server that this one does not use.", disprovedBy: "Other recipients of the domain that take mail meanwhile.",
 	},
 	causeHosted: {
 		does:             "refuses all mail as for a domain that is not its own, though it took mail before",
-		firstCheck:       "Ask the postmaster of DOMAIN, by another way than mail, whether the domain is among those that its server accepts mail for. Check that this server uses its present mail exchanger: dig DOMAIN MX, and the tables of this server (Postfix: transport_maps, relayhost; Exim: route_list). Do not remove the addresses, and send the mail again once the domain takes mail.",
+		firstCheck:       "Ask the postmaster of {domain}, by another way than mail, whether the domain is among those that its server accepts mail for. Check that this server uses its present mail exchanger: dig {domain} MX, and the tables of this server (Postfix: transport_maps, relayhost; Exim: route_list). Do not remove the addresses, and send the mail again once the domain takes mail.",
 		otherExplanation: "The domain's mail moved to another server, and this one still uses the old: a table of its own, or an old MX record.", disprovedBy: "Mail to the domain that this server delivers meanwhile.",
 	},
 	causeTLS: {
@@ -109,7 +109,7 @@ var outageKinds = map[string]outageKind{
 var (
 	aliveKind = outageKind{
 		place:            "at the DNS look-up: the resolver does not find domains that take mail",
-		firstCheck:       "The resolver of this server: the name servers in /etc/resolv.conf (and its copy in /var/spool/postfix/etc): dig DOMAIN MX with each of them, and again: does one of them say NXDOMAIN?",
+		firstCheck:       "The resolver of this server: the name servers in /etc/resolv.conf (and its copy in /var/spool/postfix/etc): dig {domain} MX with each of them, and again: does one of them say NXDOMAIN?",
 		otherExplanation: "The domains have one name server in common, which failed.", disprovedBy: "The same answer (NXDOMAIN) from a resolver elsewhere.",
 	}
 	deniedKind = outageKind{
@@ -144,7 +144,7 @@ var (
 	}
 	insecureKind = outageKind{
 		place: "in the TLS session with {hop}", unrelated: true,
-		firstCheck:       "Who asks for TLS: without a policy of this server for these destinations (Postfix: smtp_tls_security_level, smtp_tls_policy_maps; Exim: hosts_require_tls, tls_verify_hosts), or TLSA records or an MTA-STS policy of theirs, the mail is sent in plaintext. Then the certificate and versions of their server: posttls-finger -l secure DOMAIN, or openssl s_client -starttls smtp -connect HOST:25.",
+		firstCheck:       "What asks for TLS: a policy of this server for these destinations (Postfix: smtp_tls_security_level, smtp_tls_policy_maps; Exim: hosts_require_tls, tls_verify_hosts), or their TLSA records or MTA-STS policy? Without any of these, the mail is sent in plaintext. Then the certificate and versions of their server: posttls-finger -l secure {domain}, or openssl s_client -starttls smtp -connect HOST:25.",
 		otherExplanation: "The certificate of the receiver has expired, or its server offers no version of TLS that this one accepts.", disprovedBy: "Mail to the same receivers that is taken with TLS.",
 	}
 	filteredKind = outageKind{
@@ -225,9 +225,11 @@ func (x *outage) problem() *Problem {
 			p.Scan += " --domain " + to
 		}
 	}
+	domain := "DOMAIN"
 	if len(p.Domains) > 0 && plain(p.Domains[0]) {
-		p.FirstCheck = strings.ReplaceAll(p.FirstCheck, "DOMAIN", p.Domains[0])
+		domain = p.Domains[0]
 	}
+	p.FirstCheck = strings.ReplaceAll(p.FirstCheck, "{domain}", domain)
 	place := x.place()
 	at, _, _ := hops(x.shown)
 	for _, h := range at {

@@ -75,7 +75,7 @@ func TestReceiverAtFault(t *testing.T) {
 					continue
 				}
 				got = append(got, fmt.Sprintf("%s %s: %s", p.Level, p.Cause, p.Title))
-				if receiver := p.Cause == "user_table" || strings.HasPrefix(p.Cause, "domain_not_"); receiver != (p.WhoActs() == bounce.ScopeRemote) || p.Why == "" || p.FirstCheck == "" || strings.Contains(p.FirstCheck, "DOMAIN") || len(p.Evidence) == 0 || receiver == p.Homemade() {
+				if receiver := p.Cause == "user_table" || strings.HasPrefix(p.Cause, "domain_not_"); receiver != (p.WhoActs() == bounce.ScopeRemote) || p.Why == "" || p.FirstCheck == "" || strings.Contains(strings.ReplaceAll(p.FirstCheck, "NXDOMAIN", ""), "DOMAIN") || strings.Contains(p.FirstCheck, "NXp") || strings.Contains(p.FirstCheck, "{") || len(p.Evidence) == 0 || receiver == p.Homemade() {
 					t.Errorf("%+v", p)
 				}
 			}
