@@ -47,6 +47,9 @@ type Unreached struct {
 	Died   bool
 	Failed int
 	Usual  int
+	// UsualAlike: it is derived from several days of the same kind (weekdays or the weekend), not from
+	// a few of any kind.
+	UsualAlike bool
 	// UsualMessages is the largest number of messages in these hours on one of the earlier days.
 	UsualMessages int
 	Queue         *Queue // of a provider that died; nil: not known
@@ -112,7 +115,7 @@ func (u *Unreached) Dead() bool {
 	if !u.FirstHeard.IsZero() {
 		began = u.FirstHeard
 	}
-	return u.Died && u.Failed >= IncidentLeast && (u.Until.Sub(began) >= deadFor || u.Usual >= deadHours)
+	return u.Died && u.Failed >= IncidentLeast && (u.Until.Sub(began) >= deadFor || u.Usual >= deadHours && u.UsualAlike)
 }
 
 // Problem describes u as a Problem.

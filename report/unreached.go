@@ -15,9 +15,11 @@ import (
 	"bouncelog/store"
 )
 
-// usualLeast is the minimum number of earlier days from which the usual hours of a provider are
-// derived.
-const usualLeast = 3
+// The minimum number of earlier days from which the usual hours of a provider are derived.
+const (
+	usualLeast = 3 // days of the same kind: weekdays or days of the weekend
+	usualAny   = 2 // days of any kind
+)
 
 // unreachedAtMost is the maximum number of providers to which mail is not delivered.
 const unreachedAtMost = 20
@@ -516,7 +518,7 @@ func (r *Report) unreached(ctx context.Context, s store.Reader, o Options, row *
 		Provider: row.name, Name: provider.Name(row.name), Reason: row.Reason, Detail: row.detail, Cause: t.Title, Why: t.Meaning, Command: o.command("report", option, name),
 		FirstHeard: began, Since: row.First.UTC(), Until: row.Last.UTC(), Ongoing: c.taken == 0,
 		Attempts: row.Soft + row.Hard, Reasons: row.reasons, Lost: int(lost), Returned: int(returned), Waiting: int(row.pending), Tried: int(lost + c.between),
-		Share: float64(part(lost, r.handled)), Died: c.took && c.since == 0, Failed: int(c.messages), Usual: c.usual, UsualMessages: int(c.sends), Retried: row.retried,
+		Share: float64(part(lost, r.handled)), Died: c.took && c.since == 0, Failed: int(c.messages), Usual: c.usual.hours, UsualMessages: int(c.usual.messages), UsualAlike: c.usual.alike, Retried: row.retried,
 	}
 	u.Late = !row.back.IsZero() && row.lost() == 0
 	if len(t.Do) > 0 {
@@ -652,8 +654,7 @@ type course struct {
 	took     bool      // mail was taken before the failures
 	since    int64     // messages taken from the hour in which the failures began to the last failure
 	messages int64     // messages first tried since the failures began
-	usual    int       // see usualHours
-	sends    int64     // see usualHours
+	usual    habit
 	began    time.Time // the hour of the first failure
 	between  int64     // messages taken from the first failure to the last
 	failures int64     // in the period
@@ -737,7 +738,7 @@ func (r *Report) unreachedCourse(ctx context.Context, s store.Reader, o Options,
 			break
 		}
 	}
-	c.usual, c.sends = r.usualHours(taking, c.began, lastIn)
+	c.usual = r.usualHours(taking, c.began, lastIn)
 	switch {
 	case !row.back.IsZero():
 		c.taken, c.ended = row.taken, row.back
@@ -766,25 +767,36 @@ type taken struct {
 	messages int64
 }
 
-// usualHours returns the number of hours of a silence in which a provider usually takes mail: the
-// smallest number on an earlier day, from the same hour to the same hour. The hours are those after
-// the first and until the last of the silence. Weekdays are compared with weekdays, days of the
-// weekend with such days; a silence over midnight has two days. taking are in order. sends is the
-// largest number of messages in these hours of such a day. It returns 0 if fewer than usualLeast such
-// days are known, or if the silence has a day or more.
-func (r *Report) usualHours(taking []taken, first, last time.Time) (least int, sends int64) {
+// A habit is the usual mail of a provider in the time of a silence. Its zero value: not known.
+type habit struct {
+	hours    int   // that have a delivery: the smallest number on an earlier day
+	messages int64 // the largest number on an earlier day
+	days     int   // earlier days
+	alike    bool  // usualLeast days of the same kind are known, and no other counts
+}
+
+func (u *habit) add(hours int, messages int64) {
+	if u.days++; u.days == 1 || hours < u.hours {
+		u.hours = hours
+	}
+	u.messages = max(u.messages, messages)
+}
+
+// usualHours returns the usual mail of a provider in a silence: that of earlier days from the same
+// hour to the same hour. The hours are those after the first and until the last of the silence.
+// Weekdays are compared with weekdays, days of the weekend with such days, if enough are known; a
+// silence over midnight has two days. taking are in order. A silence of a day or more has no usual
+// mail.
+func (r *Report) usualHours(taking []taken, first, last time.Time) habit {
 	if len(taking) == 0 || last.Sub(first) >= 24*time.Hour {
-		return 0, 0
+		return habit{}
 	}
 	first, last = first.In(r.Location), last.In(r.Location)
-	days := 0
+	alike, all := habit{alike: true}, habit{}
 	for ago := 1; ; ago++ {
 		from, to := first.AddDate(0, 0, -ago), last.AddDate(0, 0, -ago)
 		if from.Before(taking[0].at) { // not known whether mail was sent
 			break
-		}
-		if weekend(from) != weekend(first) || weekend(to) != weekend(last) {
-			continue
 		}
 		hours, messages := 0, int64(0)
 		for _, t := range taking {
@@ -793,15 +805,18 @@ func (r *Report) usualHours(taking []taken, first, last time.Time) (least int, s
 				messages += t.messages
 			}
 		}
-		if days++; days == 1 || hours < least {
-			least = hours
+		all.add(hours, messages)
+		if weekend(from) == weekend(first) && weekend(to) == weekend(last) {
+			alike.add(hours, messages)
 		}
-		sends = max(sends, messages)
 	}
-	if days < usualLeast {
-		return 0, 0
+	switch {
+	case alike.days >= usualLeast:
+		return alike
+	case all.days >= usualAny:
+		return all
 	}
-	return least, sends
+	return habit{}
 }
 
 // weekend reports whether t is on a Saturday or Sunday.

@@ -268,6 +268,7 @@ func TestStalled(t *testing.T) {
 		}
 		return list
 	}
+	since := func(from, to time.Duration) []deferral { return sent("big.example", int((to-from)/hour)*10, from, hour/10) }
 	at := 4*oneDay + 8*hour
 	for _, c := range []struct {
 		name  string
@@ -275,6 +276,10 @@ func TestStalled(t *testing.T) {
 		read  time.Duration
 		want  string
 	}{
+		{"on the third day of the log", slices.Concat(since(2*oneDay, at), busy(30, at, hour/10, 5*hour)), at + 3*hour, "defers all our mail: it says that it is busy, 30 of 30, ongoing true"},
+		{"over, on the third day of the log", slices.Concat(since(2*oneDay, at), busy(50, at, hour/10, 5*hour), sent("big.example", 100, at+5*hour+time.Minute, hour/10)), at + 12*hour, "defers all our mail: it says that it is busy, 50 of 50, ongoing false"},
+		{"a burst on the third day of the log", slices.Concat(since(2*oneDay, at), busy(300, at, 36*time.Second, 5*hour)), at + 3*hour, "nothing"},
+		{"on the second day of the log", slices.Concat(since(3*oneDay, at), busy(30, at, hour/10, 5*hour)), at + 3*hour, "nothing"},
 		{"going on", slices.Concat(usual(at), busy(30, at, hour/10, 5*hour)), at + 3*hour, "defers all our mail: it says that it is busy, 30 of 30, ongoing true"},
 		{"over", slices.Concat(usual(at), busy(50, at, hour/10, 5*hour), sent("big.example", 100, at+5*hour+time.Minute, hour/10)), at + 12*hour, "defers all our mail: it says that it is busy, 50 of 50, ongoing false"},
 		{"an hour", slices.Concat(usual(at), busy(10, at, hour/10, hour)), at + hour, "nothing"},
