@@ -651,9 +651,9 @@ func (r *Report) queueOf(ctx context.Context, s store.Reader, f store.Filter, si
 // A course is the course of failures to a provider: when they began, whether they ended, and how
 // they continued after the period.
 type course struct {
-	took     bool      // mail was taken before the failures
-	since    int64     // messages taken from the hour in which the failures began to the last failure
-	messages int64     // messages first tried since the failures began
+	took     bool  // mail was taken before the failures
+	since    int64 // messages taken from the hour in which the failures began to the last failure
+	messages int64 // messages first tried since the failures began
 	usual    habit
 	began    time.Time // the hour of the first failure
 	between  int64     // messages taken from the first failure to the last

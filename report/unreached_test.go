@@ -268,7 +268,9 @@ func TestStalled(t *testing.T) {
 		}
 		return list
 	}
-	since := func(from, to time.Duration) []deferral { return sent("big.example", int((to-from)/hour)*10, from, hour/10) }
+	since := func(from, to time.Duration) []deferral {
+		return sent("big.example", int((to-from)/hour)*10, from, hour/10)
+	}
 	at := 4*oneDay + 8*hour
 	for _, c := range []struct {
 		name  string
