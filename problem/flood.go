@@ -89,6 +89,10 @@ type flood struct {
 	texts            []*store.Attempt // texts of some attempts of the period
 	rows             []row
 
+	// Its mail that is tried in the period, after the flood, and what of it waits at the end.
+	left  returns
+	waits map[pair]bool
+
 	effects map[string]*effect // refusals of its mail, by provider
 
 	volume
@@ -232,6 +236,11 @@ func findFloods(ctx context.Context, s store.Reader, f store.Filter, o Threshold
 		if err := x.readOwn(ctx, c); err != nil {
 			return nil, err
 		}
+		if len(c.waits) > 0 {
+			if err := x.readLeft(ctx, c); err != nil {
+				return nil, err
+			}
+		}
 		if c.few() && !c.shown.last.IsZero() {
 			if err := x.countWaiting(ctx, c); err != nil {
 				return nil, err
@@ -245,7 +254,7 @@ func findFloods(ctx context.Context, s store.Reader, f store.Filter, o Threshold
 // with the later attempts of these messages. A search for refusals leaves them out: see of.
 func (x *floodSearch) readOwn(ctx context.Context, c *flood) error {
 	f := x.f
-	f.Since, f.Outcomes, f.Reasons = c.whole.first.Truncate(time.Hour), []bounce.Outcome{bounce.Soft, bounce.Hard}, refusedReasons
+	f.Since, f.Outcomes = c.whole.first.Truncate(time.Hour), []bounce.Outcome{bounce.Soft, bounce.Hard}
 	if c.sender {
 		f.Senders = []string{c.account}
 	} else {
@@ -264,11 +273,48 @@ func (x *floodSearch) readOwn(ctx context.Context, c *flood) error {
 		if a.Time.Before(over) {
 			sent[message] = true
 		}
-		if sent[message] {
-			x.own[a.Ref()] = c
+		if !sent[message] {
+			continue
+		}
+		x.own[a.Ref()] = c
+		if c.shown.last.IsZero() && !a.Time.Before(x.f.Since) {
+			c.leave(a, x.seed, x.rows)
 		}
 	}
 	return nil
+}
+
+// leave adds a failed attempt of the period to the mail that a flood left in the queue.
+func (c *flood) leave(a *store.Attempt, seed maphash.Seed, rows bool) {
+	if c.waits == nil {
+		c.waits = map[pair]bool{}
+	}
+	c.left.add(a, seed, 1)
+	if c.waits[pairOf(a, seed)] = true; a.Outcome == bounce.Hard {
+		delete(c.waits, pairOf(a, seed))
+	}
+	if rows {
+		c.rows = append(c.rows, row{Ref: a.Ref(), message: messageHash(a, seed), recipient: maphash.String(seed, a.Recipient), hard: a.Outcome == bounce.Hard})
+	}
+	if len(c.texts) < evidenceShown {
+		copied := *a
+		c.texts = append(c.texts, &copied)
+	}
+}
+
+// readLeft finds which of the mail that a flood left in the queue was delivered or returned in the
+// period. If the senders are forged, only the failed attempts tell.
+func (x *floodSearch) readLeft(ctx context.Context, c *flood) error {
+	if !c.few() {
+		return nil
+	}
+	f := x.f
+	f.Outcomes = final
+	_, _, err := x.readAddresses(ctx, c, f, store.Page{Limit: floodMail}, func(a *store.Attempt) bool {
+		delete(c.waits, pairOf(a, x.seed))
+		return true
+	})
+	return err
 }
 
 // of returns the flood whose effect a refusal is, or nil. A public blocklist and a missing name are
@@ -280,11 +326,14 @@ func (x *floodSearch) of(from *store.Refusal, c *traits) *flood {
 	return x.own[from.Ref()]
 }
 
-// problems returns the floods of the period.
+// problems returns the floods of the period, and the earlier ones whose mail waits and was tried in it.
 func (x *floodSearch) problems() (list []Problem) {
 	for _, c := range x.found {
-		if !c.shown.last.IsZero() {
+		switch {
+		case !c.shown.last.IsZero():
 			list = append(list, c.problem(x))
+		case len(c.waits) >= IncidentLeast:
+			list = append(list, c.leftover(x))
 		}
 	}
 	return list
@@ -821,7 +870,21 @@ func (c *flood) problem(x *floodSearch) Problem {
 	}
 	if !p.Ongoing {
 		p.Ended = "since then no more of its mail is returned than usual"
+		if c.waiting > 0 && c.few() {
+			p.Ended += fmt.Sprintf("; mail of it to %s waits", table.Count(c.waiting, "recipient"))
+		}
 	}
+	return p
+}
+
+// leftover describes an earlier flood by its mail that waits in the queue and was tried in the period.
+func (c *flood) leftover(x *floodSearch) Problem {
+	waiting := int64(len(c.waits))
+	c.shown = c.left
+	p := c.problem(x)
+	p.Ongoing, p.EndedAt, p.Sent = false, c.whole.last, nil
+	p.Waiting, p.Returned, p.Effect = int(waiting), 0, EffectDeferred
+	p.Ended = fmt.Sprintf("mail of it to %s waits, and was tried %s in this period", table.Count(waiting, "recipient"), table.Count(c.left.attempts, "time"))
 	return p
 }
 

@@ -232,6 +232,58 @@ func TestFloodLasts(t *testing.T) {
 	}
 }
 
+// TestFloodLeft holds that a flood's mail is named for as long as it waits and is tried, on later days too,
+// and no longer when it was delivered, returned or removed; and that mail that the account sent later
+// is none of it.
+func TestFloodLeft(t *testing.T) {
+	const rate = "421 4.7.28 an unusual rate of unsolicited mail originating from your IP address [203.0.113.25]"
+	clerk := mail{from: "clerk@office.example", login: "clerk@office.example"}
+	var usual []mail
+	for d := range 7 {
+		usual = append(usual, batch(20, d, 10, "550 5.1.1 User unknown", clerk)...)
+	}
+	flood := batch(600, 7, 3, "550 5.1.1 User unknown", clerk)
+	mails := func(id string, n int, at, until, gap time.Duration, outcome bounce.Outcome) (all []mail) {
+		for ; at < until; at += gap {
+			all = join(all, with(refused(n, n, at, clerk.from, "victim%d@gmail.com", "gmail-smtp-in.l.google.com", mail{says: rate, outcome: outcome, login: clerk.login}), func(m *mail) { m.id = id + m.to }))
+		}
+		return all
+	}
+	waits := func(n int, until time.Duration) []mail {
+		return mails("W", n, 7*day+time.Hour, until, 2*time.Hour, bounce.Soft)
+	}
+	taken := func(n int, at time.Duration) []mail {
+		return with(mails("W", n, at, at+1, day, good), func(m *mail) { m.says, m.code, m.login = "", 250, "" })
+	}
+	others := daily(48, 0, 11, "else@other.example", "z%d@else.example", "mx.else.example", mail{outcome: good, code: 250})
+	for _, test := range []struct {
+		name    string
+		mails   []mail
+		waiting int // 0: no problem
+	}{
+		{"it waits", waits(30, 10*day), 30},
+		{"a part was delivered on that day", join(waits(30, 10*day), taken(10, 9*day-time.Minute)), 20},
+		{"it was delivered on the day before", join(waits(30, 8*day-time.Hour), taken(30, 8*day-time.Minute)), 0},
+		{"it was removed", waits(30, 8*day-time.Hour), 0},
+		{"two messages", waits(2, 10*day), 0},
+		{"it was returned", join(waits(30, 8*day+time.Hour), mails("W", 30, 8*day+2*time.Hour, 8*day+3*time.Hour, day, bounce.Hard)), 0},
+		{"the owner's mail of that day", mails("O", 30, 8*day+time.Hour, 9*day, 2*time.Hour, bounce.Soft), 0},
+	} {
+		waiting := 0
+		for _, p := range problemsIn(t, logOf(t, join(usual, flood, others, test.mails)), store.Filter{Since: begin.Truncate(day).Add(9 * day), Until: begin.Truncate(day).Add(10 * day)}) {
+			if p.Cause != "flood" {
+				continue
+			}
+			if waiting = p.Waiting; p.Ongoing || p.Background || !strings.Contains(p.Ended, fmt.Sprintf("%d recipients waits", waiting)) || !p.EndedAt.Before(begin.Add(8*day)) {
+				t.Errorf("%s: %+v", test.name, p)
+			}
+		}
+		if waiting != test.waiting {
+			t.Errorf("%s: %d wait, want %d", test.name, waiting, test.waiting)
+		}
+	}
+}
+
 // TestFloodEffects holds that refusals of a flood's own messages are its effect: no incident of
 // their own, nor a part of one. An incident of others' mail at the same provider says so. A public
 // listing is about the sending address and remains an incident.

@@ -545,6 +545,14 @@ func (r *Report) AtEnd() string {
 	return "at " + end.Format("2006-01-02 15:04")
 }
 
+// remainsWords says what remains of an ended incident; see Remains.
+func (in *Incident) remainsWords() string {
+	if in.Waiting > 0 || in.Sent != nil && in.Sent.Waiting > 0 {
+		return "mail of it waits in the queue"
+	}
+	return "the cause may remain"
+}
+
 // Course says whether an incident goes on, or when and how it ended.
 func (r *Report) Course(in *Incident) string {
 	switch {
@@ -675,11 +683,17 @@ func (v *Verdict) say(r *Report) {
 		over()
 	case len(v.Ended) > 0:
 		v.Status = StatusEnded
-		which := "The last"
-		if n := len(v.Ended); n > 1 {
-			which = fmt.Sprintf("%d ended. The worst", n)
+		in, n := &v.Ended[0], len(v.Ended)
+		which := "No incident is going on. The last"
+		switch {
+		case in.Remains && n == 1:
+			which = "1 incident has ended, but " + in.remainsWords()
+		case in.Remains:
+			which = fmt.Sprintf("%d incidents have ended. The worst, of which %s", n, in.remainsWords())
+		case n > 1:
+			which = fmt.Sprintf("No incident is going on. %d ended. The worst", n)
 		}
-		good("No incident is going on. %s: %s, %s, ended %s.", which, v.Ended[0].Title, v.Ended[0].Figures(), r.EndWords(&v.Ended[0]))
+		good("%s: %s, %s, ended %s.", which, in.Title, in.Figures(), r.EndWords(in))
 	case r.judged.Total.Refused > 0:
 		v.Status = StatusQuiet
 		good("No incident. Refused on our account: %s%s.", table.Count(r.judged.Total.Refused, "attempt"), r.lastAt(v.Quiet))
