@@ -449,6 +449,7 @@ var weakReasons = []bounce.Reason{bounce.Unknown, bounce.Policy, bounce.SenderRe
 func (j *Judge) cause(s *scratch, a about, first *Rule) int32 {
 	policy := first.Reason == bounce.Policy
 	switch {
+	case first.Detail == detailCallout: // what follows is what the sender's server said to the other server
 	case first.Reason == bounce.AuthFailure && s.f.dropAdvice():
 		// Advice on setting up a mechanism is the cause only if no other cause is named.
 		q := j.queryFolded(s, a)
@@ -493,9 +494,12 @@ func (j *Judge) detail(q *query, reason bounce.Reason) (detail string) {
 	return detail
 }
 
+// detailCallout is the detail of replies after a question to the sender's own server.
+const detailCallout = "callout"
+
 var (
 	statusExpired = Rule{ID: "status-expired", Reason: bounce.Expired, Scope: bounce.ScopeRemote, Tier: TierText}
-	senderUnknown = Rule{ID: "sender-named", Reason: bounce.SenderRejected, Detail: "callout", Scope: bounce.ScopeSender, Tier: TierGeneral}
+	senderUnknown = Rule{ID: "sender-named", Reason: bounce.SenderRejected, Detail: detailCallout, Scope: bounce.ScopeSender, Tier: TierGeneral}
 	// See beforeRecipient.
 	noRecipientYet = Rule{ID: "no-recipient-yet", Reason: bounce.Unknown, Tier: TierCode}
 	clientDomain   = Rule{ID: "client-domain", Reason: bounce.RDNSHelo, Scope: bounce.ScopeSender, Tier: TierGeneral}
