@@ -182,27 +182,6 @@ func unquote(local string) string {
 	return string(b)
 }
 
-// lower returns an ASCII letter in lower case, and any other byte unchanged.
-func lower(c byte) byte {
-	if c-'A' < 26 {
-		return c + 'a' - 'A'
-	}
-	return c
-}
-
-// equalFold is strings.EqualFold for ASCII letters only: no other letter is equal to one of them.
-func equalFold(a, b string) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range len(a) {
-		if lower(a[i]) != lower(b[i]) {
-			return false
-		}
-	}
-	return true
-}
-
 // endOfAddress returns the index of the ">" that ends an address in angle brackets, or -1. s is the
 // text after the "<". A ">" within quotes does not count (RFC 5321 section 4.1.2).
 func endOfAddress(s string) int {

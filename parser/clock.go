@@ -132,9 +132,6 @@ func (c *clock) init(o Options) {
 
 func (c *clock) last() time.Time { return time.Unix(c.sec, int64(c.nsec)).UTC() }
 
-// earliest is the first moment of 1990 in Unix time: no log still in use is older.
-const earliest = 631152000
-
 // believable reports whether a line can have that time.
 func (c *clock) believable(sec int64) bool {
 	if sec > c.latest && c.fixed == 0 {

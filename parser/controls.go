@@ -369,10 +369,3 @@ func mayBeLine(text []byte) bool {
 	}
 	return isBare(text, &h)
 }
-
-func trimBreaks(b []byte) []byte {
-	for len(b) > 0 && b[len(b)-1] <= ' ' {
-		b = b[:len(b)-1]
-	}
-	return b
-}

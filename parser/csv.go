@@ -112,21 +112,6 @@ func (t *table) isRow(line []byte) bool {
 	return i >= 0 && line[n+i] == t.separator
 }
 
-// appendEscaped appends text as it is escaped in a JSON string.
-func appendEscaped(b, text []byte) []byte {
-	for _, c := range text {
-		switch {
-		case c == '"' || c == '\\':
-			b = append(b, '\\', c)
-		case c < ' ':
-			b = append(b, ' ')
-		default:
-			b = append(b, c)
-		}
-	}
-	return b
-}
-
 // csv returns a row of a table as a log line: the longest cell is the text, the cells before it
 // precede it, separated by blanks, and the name of an MTA's program has the form that it has in a
 // header. These cells must be times or single words: in any other text a stranger may have chosen

@@ -241,33 +241,3 @@ func elementSize(b []byte) int {
 	}
 	return len(b)
 }
-
-// valueSize returns the length of the JSON value at the start of b, or 0 if it does not end.
-func valueSize(b []byte) int {
-	depth := 0
-	for i := 0; i < len(b); i++ {
-		switch c := b[i]; c {
-		case '"':
-			end := closingQuote(b, i+1)
-			if end < 0 {
-				return 0
-			}
-			if i = end; depth == 0 {
-				return i + 1
-			}
-		case '{', '[':
-			depth++
-		case '}', ']':
-			if depth--; depth < 0 {
-				return i // after a number
-			} else if depth == 0 {
-				return i + 1
-			}
-		case ',':
-			if depth == 0 {
-				return i // after a number
-			}
-		}
-	}
-	return 0
-}

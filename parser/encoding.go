@@ -79,8 +79,3 @@ func holdsInURL(line []byte) bool {
 	text, err := url.QueryUnescape(string(line))
 	return err == nil && holdsDelivery([]byte(text))
 }
-
-// isBroken reports whether a line of quoted-printable text continues on the next one.
-func isBroken(line []byte) bool {
-	return len(line) > 0 && line[len(line)-1] == '=' && bytes.Contains(line, []byte("=3D"))
-}

@@ -9,68 +9,6 @@ import (
 	"bouncelog/bounce"
 )
 
-// isEximProgram reports whether b is a name under which Exim logs through syslog: exim, exim4, and
-// names that administrators choose (syslog_processname).
-func isEximProgram(b string) bool {
-	for i := 0; i+4 <= len(b); i++ {
-		if b[i]|0x20 == 'e' && b[i+1]|0x20 == 'x' && b[i+2]|0x20 == 'i' && b[i+3]|0x20 == 'm' {
-			return true
-		}
-	}
-	return false
-}
-
-// eximID reads a message id at the start of a message: 16 characters
-// (6-6-2), or 23 (6-11-4) since Exim 4.97.
-func eximID(msg []byte) (id, rest []byte, ok bool) {
-	if len(msg) < 16 || msg[6] != '-' {
-		return nil, nil, false
-	}
-	n := 16
-	if msg[13] == '-' {
-		id := (*[16]byte)(msg)
-		if notAlnum[id[0]]|notAlnum[id[1]]|notAlnum[id[2]]|notAlnum[id[3]]|notAlnum[id[4]]|notAlnum[id[5]]|
-			notAlnum[id[7]]|notAlnum[id[8]]|notAlnum[id[9]]|notAlnum[id[10]]|notAlnum[id[11]]|notAlnum[id[12]]|
-			notAlnum[id[14]]|notAlnum[id[15]] != 0 {
-			return nil, nil, false
-		}
-	} else {
-		n = 23
-		if len(msg) < n || msg[18] != '-' || !allAlnum(msg[:6]) || !allAlnum(msg[7:18]) || !allAlnum(msg[19:n]) {
-			return nil, nil, false
-		}
-	}
-	if len(msg) == n {
-		return msg, nil, true
-	}
-	if msg[n] != ' ' {
-		return nil, nil, false
-	}
-	return msg[:n], msg[n+1:], true
-}
-
-// allAlnum reports whether b holds only letters and digits. One branch for all bytes instead of one
-// per byte takes a third of the time.
-func allAlnum(b []byte) bool {
-	var other uint8
-	for ; len(b) > 4; b = b[4:] {
-		other |= notAlnum[b[0]] | notAlnum[b[1]] | notAlnum[b[2]] | notAlnum[b[3]]
-	}
-	for _, c := range b {
-		other |= notAlnum[c]
-	}
-	return other == 0
-}
-
-var notAlnum = func() (t [256]uint8) {
-	for c := range t {
-		if !alnum[c] {
-			t[c] = 1
-		}
-	}
-	return t
-}()
-
 // exim reads a line of Exim's main log, from the log itself or from syslog. A delivery whose last
 // part never came is counted with the next line of the same process that is not a delivery.
 func (p *Parser) exim(prog *program, h *header, r *Result, offset int64) Kind {

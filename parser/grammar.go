@@ -90,3 +90,7 @@ var wrapperGrammar = sync.OnceValue(func() *regexp.Regexp {
 	)
 	return regexp.MustCompile(`^` + marks + path + other + `(?:` + name + other + `){0,5}(?:` + program + `|` + bracket + `:? ?)?$`)
 })
+
+// statusTail are the characters that an editor, program source or cat -A may leave after the
+// bracket that ends a delivery line.
+const statusTail = " $\"'`,;|\\]}*"

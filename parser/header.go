@@ -150,15 +150,6 @@ func isProgramToken(tok []byte) bool {
 	return i > 0 && postfixDaemon(string(tok[i+1:])) != notPostfix
 }
 
-func allDigits(b []byte) bool {
-	for _, c := range b {
-		if !isDigit(c) {
-			return false
-		}
-	}
-	return len(b) > 0
-}
-
 // hostProgram reads "host program[pid]: message"; the host, the pid or both may be missing. It
 // returns false if there is no program; everything after the host is then the message.
 func (h *header) hostProgram(rest []byte) bool {
@@ -890,26 +881,6 @@ func (st *stamp) fraction(b []byte) int {
 	return i
 }
 
-// digits reads a number of digits, eight at a time.
-func digits(b []byte) (n int, ok bool) {
-	for ; len(b) >= 8; b = b[8:] {
-		x := binary.LittleEndian.Uint64(b) ^ 0x3030303030303030
-		if (x+0x7676767676767676|x)&0x8080808080808080 != 0 { // as in leadingDigits
-			return 0, false
-		}
-		x = x*10 + x>>8 // each second byte is a number of two digits
-		x = (x&0x000000ff000000ff*(100+1000000<<32) + x>>16&0x000000ff000000ff*(1+10000<<32)) >> 32
-		n = n*1e8 + int(x)
-	}
-	for _, c := range b {
-		if !isDigit(c) {
-			return 0, false
-		}
-		n = n*10 + int(c-'0')
-	}
-	return n, true
-}
-
 // localMonth reads the name of a month in any language of strftime(3), up to the blank before the
 // day; n is its length.
 func localMonth(b []byte) (months [2]int, n int) {
@@ -1036,4 +1007,77 @@ func month(b []byte) int {
 		}
 	}
 	return 0
+}
+
+func zoned(form stampForm, b []byte) bool {
+	switch {
+	case form == stampUnix:
+		return true
+	case form == stampRFC3164 && len(b) <= len("Nov 23 09:47:06"):
+		return false
+	case b[len(b)-1] == 'Z':
+		return true
+	}
+	st, _ := parseStamp(b, form)
+	return st.zoned || st.unix
+}
+
+// holdsClock reports whether b holds text that looks like a time of day: "25:00:00".
+func holdsClock(b []byte) bool {
+	for i := 0; i+8 <= len(b); i++ {
+		if b[i+2] == ':' && b[i+5] == ':' && isDigit(b[i+1]) && isDigit(b[i+3]) && isDigit(b[i+4]) && isDigit(b[i+6]) && isDigit(b[i+7]) {
+			return true
+		}
+	}
+	return false
+}
+
+// isZoneOrDay reports whether a word is the short name of a time zone or a weekday, or any other
+// word of at most five capitals.
+func isZoneOrDay(word []byte) bool {
+	switch string(word) {
+	case "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun":
+		return true
+	}
+	for _, c := range word {
+		if c-'A' >= 26 {
+			return false
+		}
+	}
+	return len(word) <= 5
+}
+
+// longestStamp is longer than an RFC 3339 stamp with nanoseconds, an offset and a blank.
+const longestStamp = 40
+
+// earliest is the first moment of 1990 in Unix time: no log still in use is older.
+const earliest = 631152000
+
+// eximID reads a message id at the start of a message: 16 characters
+// (6-6-2), or 23 (6-11-4) since Exim 4.97.
+func eximID(msg []byte) (id, rest []byte, ok bool) {
+	if len(msg) < 16 || msg[6] != '-' {
+		return nil, nil, false
+	}
+	n := 16
+	if msg[13] == '-' {
+		id := (*[16]byte)(msg)
+		if notAlnum[id[0]]|notAlnum[id[1]]|notAlnum[id[2]]|notAlnum[id[3]]|notAlnum[id[4]]|notAlnum[id[5]]|
+			notAlnum[id[7]]|notAlnum[id[8]]|notAlnum[id[9]]|notAlnum[id[10]]|notAlnum[id[11]]|notAlnum[id[12]]|
+			notAlnum[id[14]]|notAlnum[id[15]] != 0 {
+			return nil, nil, false
+		}
+	} else {
+		n = 23
+		if len(msg) < n || msg[18] != '-' || !allAlnum(msg[:6]) || !allAlnum(msg[7:18]) || !allAlnum(msg[19:n]) {
+			return nil, nil, false
+		}
+	}
+	if len(msg) == n {
+		return msg, nil, true
+	}
+	if msg[n] != ' ' {
+		return nil, nil, false
+	}
+	return msg[:n], msg[n+1:], true
 }

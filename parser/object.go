@@ -2,11 +2,8 @@ package parser
 
 import (
 	"bytes"
-	"encoding/binary"
-	"math/bits"
 	"slices"
 	"time"
-	"unicode/utf8"
 )
 
 // open reads the text of an object if the object is believed.
@@ -74,15 +71,6 @@ func (o *object) refused() Kind {
 	return unparsedDelivery(o.text)
 }
 
-// unparsedDelivery returns the kind of a text that is not read: Unparsed if it holds a delivery, else
-// Skipped.
-func unparsedDelivery(text []byte) Kind {
-	if holdsDelivery(text) {
-		return Unparsed
-	}
-	return Skipped
-}
-
 // openText reads a text of an object with the given envelope. The text may hold control characters.
 func (p *Parser) openText(text []byte, out *envelope, r *Result, offset int64) Kind {
 	text = trimSpace(text)
@@ -109,14 +97,6 @@ func (p *Parser) oneLine(text []byte) (line []byte, lost bool) {
 		}
 	}
 	return text[:i], holdsDelivery(text[i:])
-}
-
-// trimSpace cuts off blanks and control characters at both ends.
-func trimSpace(b []byte) []byte {
-	for len(b) > 0 && b[0] <= ' ' {
-		b = b[1:]
-	}
-	return trimBreaks(b)
 }
 
 // openLine reads the line in an object with the given envelope.
@@ -247,20 +227,6 @@ const (
 	rankOfMessage
 	rankOfRaw
 )
-
-// endOfNumber returns the end of the number at index i, or -1.
-func endOfNumber(b []byte, i int) int {
-	if i == len(b) || b[i] != '-' && !isDigit(b[i]) {
-		return -1
-	}
-	for i < len(b) && (isDigit(b[i]) || b[i] == '.' || b[i] == '-') {
-		i++
-	}
-	return i
-}
-
-// maxNested bounds the depth of nested objects that are read.
-const maxNested = 8
 
 // read parses an object. It returns false if it has no text.
 func (o *object) read(b []byte, p *Parser) bool {
@@ -527,40 +493,6 @@ func (o *object) differs(t []byte, doubt bool) {
 	o.doubt = o.doubt || doubt
 }
 
-// closingQuote returns the index of the quote that ends the JSON string whose first byte is at i,
-// or -1.
-func closingQuote(b []byte, i int) int {
-next:
-	if rest := b[i:]; len(rest) >= 24 {
-		// Most strings are so short that a call of IndexByte would take longer than three words.
-		const ones, quotes, high = 0x0101010101010101, 0x2222222222222222, 0x8080808080808080
-		for n := 0; n < 24; n += 8 {
-			x := binary.LittleEndian.Uint64(rest[n:n+8]) ^ quotes
-			if x = (x - ones) &^ x & high; x != 0 {
-				i += n + bits.TrailingZeros64(x)/8
-				goto found
-			}
-		}
-	}
-	if n := bytes.IndexByte(b[i:], '"'); n >= 0 {
-		i += n
-	} else {
-		return -1
-	}
-found:
-	if b[i-1] == '\\' {
-		n := i // the index of the first backslash before the quote
-		for b[n-1] == '\\' {
-			n--
-		}
-		if (i-n)%2 != 0 {
-			i++
-			goto next
-		}
-	}
-	return i
-}
-
 // field reads a field with its unparsed JSON value: the text, under the names that log shippers use
 // (the raw line takes precedence over the message); the time and the host; the author. It reports
 // whether the value is used. If it is not, it is only searched for a delivery.
@@ -794,64 +726,4 @@ func (o *object) unix(v []byte, p *Parser) {
 	if ok1 && ok2 && p.clock.take(int64(sec), int32(nsec), true) {
 		o.form, o.at = stampUnix, p.clock.now
 	}
-}
-
-// unescapeJSON unescapes a JSON string (RFC 8259 section 7). Tabs and backspaces become blanks.
-func unescapeJSON(v []byte, buf *[]byte) []byte {
-	next := bytes.IndexByte(v, '\\')
-	if next < 0 {
-		return v
-	}
-	if next == len(v)-2 && v[next+1] == 'n' {
-		return v[:next] // only the line feed at the end, as docker writes it
-	}
-	at := len(*buf)
-	b := *buf
-	for i := 0; i < len(v); i++ {
-		if next = bytes.IndexByte(v[i:], '\\'); next < 0 || i+next+1 == len(v) {
-			b = append(b, v[i:]...)
-			break
-		}
-		b = append(b, v[i:i+next]...)
-		i += next
-		i++
-		switch v[i] {
-		case 'n', 'f':
-			b = append(b, '\n')
-		case 'r':
-			b = append(b, '\r')
-		case 't', 'b':
-			b = append(b, ' ')
-		case 'u':
-			if i+4 >= len(v) {
-				return append(b, v[i-1:]...)[at:]
-			}
-			c, ok := hexRune(v[i+1 : i+5])
-			if !ok {
-				b = append(b, '\\', 'u')
-				continue
-			}
-			i += 4
-			b = utf8.AppendRune(b, c)
-		default:
-			b = append(b, v[i])
-		}
-	}
-	*buf = b
-	return b[at:]
-}
-
-// hexRune returns the character with the given hexadecimal digits.
-func hexRune(digits []byte) (r rune, ok bool) {
-	for _, c := range digits {
-		switch {
-		case isDigit(c):
-			r = r<<4 | rune(c-'0')
-		case c|0x20-'a' < 6:
-			r = r<<4 | rune(c|0x20-'a'+10)
-		default:
-			return 0, false
-		}
-	}
-	return r, true
 }

@@ -6,14 +6,14 @@
 //
 //	line           Lines (document.go) splits a line that is a JSON document into several
 //	 |  Parse        removes blanks at the end, and the marks of spreadsheets and quoted strings
-//	 |               at both ends (csv.go, quoting.go)
+//	 |               at both ends (csv.go, quoting.go); most lines need no such step (isPlain)
 //	 |  whole        removes terminal sequences, decodes UTF-16, splits several lines in one
 //	 |               (controls.go); most lines have none of these
 //	 |  parse        in a wrapped log: tries the wrapping of the previous line (wrapper.go)
 //	 v
 //	header.go        stamp, host, program, message; clock.go converts the stamp to a time
-//	 |               (fastHeader if only the second differs from the previous line; lead.go: the
-//	 |               text before the stamp is that of the previous line)
+//	 |               (fastProgram if the time and the host are those of an earlier line, fastHeader
+//	 |               if only the second differs; lead.go: the text before the stamp is the same)
 //	 v
 //	message          by program:
 //	 +- postfix.go   "QUEUEID: to=<…>, … status=… (…)": an Attempt;
@@ -30,7 +30,7 @@
 // line that ends within a delivery is joined with the next ones if these have no header (paste.go); a
 // delivery that is broken before its beginning is counted.
 // A line that is encoded as a whole is named and not read (encoding.go). A line that no step reads
-// is Skipped, or Unparsed if it holds a delivery all the same (holdsDelivery). The journal's export
+// is Skipped, or Unparsed if it holds a delivery all the same (holds.go). The journal's export
 // format and indented JSON, in which an entry takes many lines, are read before all that
 // (export.go, pretty.go). [Parser.End] returns the unfinished entries at the end of a source.
 //
@@ -63,137 +63,14 @@ package parser
 
 import (
 	"bytes"
-	"encoding/binary"
-	"math/bits"
-	"path"
-	"slices"
 	"strings"
 	"time"
 
 	"bouncelog/bounce"
 )
 
-// A Kind is the subject of a line.
-type Kind uint8
-
-// The kinds of lines. Together they account for every line.
-const (
-	// Blank lines are empty.
-	Blank Kind = iota
-	// Attempt lines report delivery attempts, which are in Result.Deliveries.
-	Attempt
-	// Expiry lines end a message's life in the queue: Result.Expiry.
-	Expiry
-	// Queued lines are about a queued message (arrival, removal, notification, failure of one of
-	// several mail exchangers), but have no outcome.
-	Queued
-	// Reject lines are about mail that was refused before it was queued.
-	Reject
-	// Skipped lines are about something else.
-	Skipped
-	// Unparsed lines look like a delivery but are not understood.
-	Unparsed
-)
-
 // maxRepeated is the largest believed number in a syslog daemon's "message repeated n times".
 const maxRepeated = 1000
-
-// Options hold what is known about a source before it is read.
-type Options struct {
-	// Year overrides the inferred year of the first line without a year; 0 means that it is
-	// inferred.
-	Year int
-	// Location is the zone of stamps without one; nil means time.Local.
-	Location *time.Location
-	// Modified is the time of the last write to the source: no line in it is younger, with one day
-	// of tolerance. The zero time or a future time means now.
-	Modified time.Time
-	// Now is the present: a stamp more than a day later counts as none. The zero time means the
-	// machine's clock.
-	Now time.Time
-	// Last is the time of the last line that was read before, if reading is resumed. The zero time
-	// means that reading begins at the start.
-	Last time.Time
-	// Source is copied to Delivery.Source and Expiry.Source.
-	Source string
-	// Host is the host of lines that name none, such as lines of Exim's own log.
-	Host string
-	// MailServers are names, or patterns as in path.Match, of mail servers in wrappers. A mail
-	// server wrote the text after such a name.
-	MailServers []string
-}
-
-// A Result is the outcome of Parse for one line.
-type Result struct {
-	// Time of the line, UTC. A line without a stamp has the time of the line before; the time is
-	// zero if there is none.
-	Time time.Time
-	// Doubted reports whether the stamp is not believed: more than a day later than now, or before
-	// 1990. Time is then set as for a line without a stamp.
-	Doubted bool
-	// Program that logged the line ("postfix/smtp"); empty if the line names none.
-	Program string
-	// Deliveries are the reported attempts, for the kind Attempt: one, or as many as a syslog
-	// daemon says it left out, or those of several lines inside this one. Each has its own offset.
-	// The next call of Parse reuses the slice; the strings in it remain valid.
-	Deliveries []bounce.Delivery
-	// Text is the text that is not understood, for the kind Unparsed, if the line only ends it: the
-	// text of an object over several lines. It is valid until the next call.
-	Text []byte
-	// Repeated is n if the line says that a line is repeated n times.
-	Repeated int
-	// Expiry is set for the kind Expiry.
-	Expiry bounce.Expiry
-	// End is set if a line of the kind Queued, or a line inside one of another kind, reports the
-	// end of a message as a whole; else its Event is empty. The completion of a message without
-	// deferred attempts is not reported. The strings are copies.
-	End bounce.End
-}
-
-// reset clears the result for the next line.
-func (r *Result) reset() {
-	r.Deliveries = r.Deliveries[:0]
-	r.Repeated = 0
-	r.Doubted = false
-	r.Text = nil
-	if r.End.Event != "" {
-		r.End = bounce.End{}
-	}
-}
-
-// merge adds the result of another line inside the same line and returns the kind of both. If one
-// result cannot hold both, neither is reported: the line is not understood.
-func (r *Result) merge(kind Kind, o *Result, other Kind) Kind {
-	if r.Time.IsZero() {
-		r.Time = o.Time
-	}
-	r.Program, r.Doubted, r.Repeated = o.Program, r.Doubted || o.Doubted, r.Repeated+o.Repeated
-	tells := func(k Kind) bool { return k == Attempt || k == Expiry }
-	switch {
-	case kind == Unparsed || other == Unparsed || r.End.Event != "" && o.End.Event != "":
-		kind = Unparsed
-	case kind == Attempt && other == Attempt:
-		for _, d := range o.Deliveries {
-			// The offset identifies an attempt.
-			d.Offset = max(d.Offset, r.Deliveries[len(r.Deliveries)-1].Offset+1)
-			r.Deliveries = append(r.Deliveries, d)
-		}
-	case tells(kind) && tells(other):
-		kind = Unparsed
-	case tells(other):
-		r.Deliveries, r.Expiry = append(r.Deliveries, o.Deliveries...), o.Expiry
-		kind = other
-	case !tells(kind) && (other == Reject || other == Queued && kind != Reject || kind == Blank):
-		kind = other
-	}
-	if o.End.Event != "" {
-		r.End = o.End
-	}
-	if kind == Unparsed {
-		r.Deliveries, r.End = r.Deliveries[:0], bounce.End{}
-	}
-	return kind
-}
 
 // end reports the end of a message as a whole.
 func (p *Parser) end(k *key, event bounce.EndEvent, by []byte, r *Result, offset int64) {
@@ -248,16 +125,6 @@ func (p *Parser) copyLine(k *key, msg []byte) (line, known string, e *queued) {
 // textSize is the size in bytes of one allocation for the texts of about a dozen deliveries.
 // Keeping one of them keeps the whole allocation.
 const textSize = 4 << 10
-
-// first makes room for the first delivery.
-func (r *Result) first() *bounce.Delivery {
-	if cap(r.Deliveries) == 0 {
-		r.Deliveries = make([]bounce.Delivery, 0, 4)
-	}
-	r.Deliveries = r.Deliveries[:1]
-	r.Deliveries[0] = bounce.Delivery{}
-	return &r.Deliveries[0]
-}
 
 // A Parser reads the lines of one source in their order. It is not safe for
 // concurrent use, and parsers that share a Queue must run in turn.
@@ -982,119 +849,4 @@ func repeated(msg []byte) (n int, inner []byte, ok bool) {
 // would let a line recurse.
 func repeatedAgain(b []byte) bool {
 	return hasPrefix(b, "message repeated ") || hasPrefix(b, "last message repeated ")
-}
-
-func isDigit(c byte) bool { return c-'0' < 10 }
-
-// leadingDigits counts the digits at the start of b.
-func leadingDigits(b []byte) int {
-	n := 0
-	if len(b) >= 8 {
-		// For a digit, XOR leaves 0 to 9. Only for 10 and above does the sum, or the byte itself,
-		// have its highest bit set. A carry changes only the bytes after the first non-digit.
-		x := binary.LittleEndian.Uint64(b) ^ 0x3030303030303030
-		if x = (x + 0x7676767676767676 | x) & 0x8080808080808080; x != 0 {
-			return bits.TrailingZeros64(x) / 8
-		}
-		n = 8
-	}
-	for n < len(b) && isDigit(b[n]) {
-		n++
-	}
-	return n
-}
-
-// hasPrefix is bytes.HasPrefix for a constant, which lets the compiler compare whole words.
-func hasPrefix(b []byte, prefix string) bool {
-	return len(b) >= len(prefix) && string(b[:len(prefix)]) == prefix
-}
-
-// cutPrefix is bytes.CutPrefix for a constant.
-func cutPrefix(b []byte, prefix string) (after []byte, found bool) {
-	if hasPrefix(b, prefix) {
-		return b[len(prefix):], true
-	}
-	return b, false
-}
-
-// A program is the meaning of the program name in a header.
-type program struct {
-	name     string
-	instance string // of Postfix: the text before the first slash
-	agent    string // the text after the last slash; empty if it is not a Postfix program
-	daemon   daemon
-	exim     bool
-	author   author
-}
-
-// programs caches the few program names that nearly all lines have. Its size is fixed.
-type programs struct {
-	slots       [256]*program
-	mailServers []string
-}
-
-// known returns the program of that name if it is cached.
-func (c *programs) known(name []byte) *program {
-	if p := c.slots[slot(name)]; p != nil && p.name == string(name) {
-		return p
-	}
-	return nil
-}
-
-// get returns the program of that name.
-func (c *programs) get(name []byte) *program {
-	if len(name) == 0 {
-		return &noProgram
-	}
-	if p := c.known(name); p != nil {
-		return p
-	}
-	p := newProgram(string(name))
-	if p.author == another && slices.ContainsFunc(c.mailServers, func(pattern string) bool {
-		is, _ := path.Match(pattern, p.name)
-		return is
-	}) {
-		p.author = mailServer
-	}
-	if len(name) <= 255 {
-		c.slots[slot(name)] = p
-	}
-	return p
-}
-
-// slot hashes the length and the last eight bytes of a name, in which Postfix's programs differ.
-func slot(name []byte) uint8 {
-	n := len(name)
-	h := uint64(n)
-	if n >= 8 {
-		h ^= binary.LittleEndian.Uint64(name[n-8:])
-	} else {
-		for _, c := range name {
-			h = h<<8 ^ uint64(c)
-		}
-	}
-	return uint8(h * 0x9e3779b97f4a7c15 >> 56)
-}
-
-var noProgram program
-
-// newProgram identifies the program by its name. Postfix's programs log as "syslog_name/program";
-// the syslog name is "postfix", or has a service's name ("postfix/submission/smtpd"), or is another
-// instance's ("postfix-out").
-func newProgram(name string) *program {
-	if strings.ContainsAny(name, "\"'=(){}<>\\|\u00a0") {
-		return &program{name: name, author: authorOf(name)} // part of a wrapper
-	}
-	p := &program{name: name, exim: isEximProgram(name), author: authorOf(name)}
-	if i := strings.LastIndexByte(name, '/'); i >= 0 {
-		p.agent = name[i+1:]
-		p.daemon = postfixDaemon(p.agent)
-		p.instance, _, _ = strings.Cut(name, "/")
-	} else if p.daemon = postfixDaemon(name); p.daemon != notPostfix || strings.Contains(name, "postfix") {
-		p.agent, p.instance = name, name
-		if p.daemon != notPostfix {
-			p.instance = "" // a shipper has cut the syslog name off
-		}
-	}
-	return p
 }

@@ -146,9 +146,6 @@ func (p *Parser) blank() []byte {
 	return nil
 }
 
-// longestStamp is longer than an RFC 3339 stamp with nanoseconds, an offset and a blank.
-const longestStamp = 40
-
 // dockerCut is the length at which docker cuts a line, in bytes of its text.
 const dockerCut = 16 << 10
 

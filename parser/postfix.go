@@ -7,46 +7,6 @@ import (
 	"bouncelog/bounce"
 )
 
-// A daemon is a kind of Postfix program whose lines have the same forms.
-type daemon uint8
-
-const (
-	notPostfix    daemon = iota
-	deliveryAgent        // smtp(8), lmtp(8), local(8), virtual(8), pipe(8), error(8), discard(8)
-	qmgrDaemon           // qmgr(8)
-	cleanupDaemon        // cleanup(8)
-	smtpdDaemon          // smtpd(8)
-	pickupDaemon         // pickup(8)
-	bounceDaemon         // bounce(8), defer(8), trace(8)
-	superCommand         // postsuper(1)
-	otherDaemon
-)
-
-// postfixDaemon identifies Postfix's programs by the last part of the syslog name.
-func postfixDaemon(name string) daemon {
-	switch name {
-	case "smtp", "lmtp", "local", "virtual", "pipe", "error", "retry", "discard", "relay":
-		return deliveryAgent
-	case "qmgr", "nqmgr", "oqmgr":
-		return qmgrDaemon
-	case "cleanup":
-		return cleanupDaemon
-	case "smtpd", "qmqpd":
-		return smtpdDaemon
-	case "pickup":
-		return pickupDaemon
-	case "bounce", "defer", "trace":
-		return bounceDaemon
-	case "postsuper":
-		return superCommand
-	case "postscreen", "anvil", "scache", "master", "verify", "tlsproxy", "tlsmgr", "dnsblog", "proxymap",
-		"trivial-rewrite", "flush", "showq", "spawn", "postlogd", "postdrop", "sendmail", "postqueue",
-		"postfix-script", "postalias", "postmap", "postcat", "postmulti", "posttls-finger":
-		return otherDaemon
-	}
-	return notPostfix
-}
-
 // queueID reads "QUEUEID: " at the start of a message. Postfix's short queue ids have five or more
 // hexadecimal digits; its long ones (enable_long_queue_ids) have ten or more characters, digits and
 // letters without vowels. Some logs have masked ids, so queueID accepts any letters and digits.
@@ -82,13 +42,6 @@ func beginsDelivery(rest []byte) bool {
 	}
 	return holdsDelivery(rest)
 }
-
-var alnum = func() (t [256]bool) {
-	for c := range t {
-		t[c] = c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z'
-	}
-	return t
-}()
 
 // postfix reads the message of a Postfix program.
 func (p *Parser) postfix(prog *program, h *header, r *Result, offset int64) Kind {
@@ -490,10 +443,6 @@ func (f *postfixFields) scanStatus(s string) bool {
 	return strings.Trim(s, " ") == ""
 }
 
-// statusTail are the characters that an editor, program source or cat -A may leave after the
-// bracket that ends a delivery line.
-const statusTail = " $\"'`,;|\\]}*"
-
 // postfixAddress reads "<address>, " before the next field. Address formats other than
 // info_log_address_format=external do not quote, so any ">" may be part of the address, except the
 // first one before relay= or orig_to=. (Some logs lack the brackets.)
@@ -587,14 +536,6 @@ func isAddressLike(s string) bool {
 	}
 	return s != "" && len(s) <= 64
 }
-
-var addressByte = func() (t [256]bool) {
-	t = alnum
-	for _, c := range ".:%-_" {
-		t[c] = true
-	}
-	return t
-}()
 
 // fourDelays reads delays=a/b/c/d, in seconds.
 func fourDelays(s string) (v [4]float64, ok bool) {

@@ -3,7 +3,6 @@ package parser
 import (
 	"bytes"
 	"slices"
-	"strings"
 	"time"
 
 	"bouncelog/bounce"
@@ -570,19 +569,6 @@ func (p *Parser) now() time.Time {
 	return p.clock.now
 }
 
-func zoned(form stampForm, b []byte) bool {
-	switch {
-	case form == stampUnix:
-		return true
-	case form == stampRFC3164 && len(b) <= len("Nov 23 09:47:06"):
-		return false
-	case b[len(b)-1] == 'Z':
-		return true
-	}
-	st, _ := parseStamp(b, form)
-	return st.zoned || st.unix
-}
-
 // beginsLine reports whether a line of an MTA could begin here, after a stamp of n bytes or without
 // one.
 func beginsLine(b []byte, n int) bool {
@@ -738,35 +724,6 @@ func consoleFlag(line []byte) int {
 	return -1
 }
 
-// lastDigits returns the digits at the end of b.
-func lastDigits(b []byte) []byte {
-	i := len(b)
-	for i > 0 && isDigit(b[i-1]) {
-		i--
-	}
-	return b[i:]
-}
-
-// isHostName reports whether b may be a host's name or address.
-func isHostName(b []byte) bool {
-	for _, c := range b {
-		if !addressByte[c] {
-			return false
-		}
-	}
-	return len(b) > 0
-}
-
-// holdsClock reports whether b holds text that looks like a time of day: "25:00:00".
-func holdsClock(b []byte) bool {
-	for i := 0; i+8 <= len(b); i++ {
-		if b[i+2] == ':' && b[i+5] == ':' && isDigit(b[i+1]) && isDigit(b[i+3]) && isDigit(b[i+4]) && isDigit(b[i+6]) && isDigit(b[i+7]) {
-			return true
-		}
-	}
-	return false
-}
-
 // mayHoldLine reports, by a cheap test, whether a line may hold an MTA's line.
 func mayHoldLine(line []byte) bool {
 	if i := bytes.IndexByte(line, '{'); i >= 0 && i < maxWrapper {
@@ -784,146 +741,6 @@ func mayHoldLine(line []byte) bool {
 	}
 	return holdsSign(line) || holdsEscapes(line) || consoleFlag(line) >= 0 ||
 		bytes.Contains(line[max(0, len(line)-maxConsole):], []byte(logMain))
-}
-
-// holdsDelivery reports whether a line holds the parts of a delivery line, in any wrapper.
-func holdsDelivery(line []byte) bool {
-	if holdsPlainly(line) {
-		return true
-	}
-	for range maxNested {
-		if !holdsEscapes(line) {
-			return false
-		}
-		var buf []byte
-		if line = unescapeJSON(line, &buf); bytes.IndexByte(line, 0) >= 0 {
-			line = bytes.ReplaceAll(line, []byte{0}, nil) // of UTF-16
-		}
-		if holdsPlainly(line) {
-			return true
-		}
-	}
-	return false
-}
-
-// holdsEscapes reports whether b holds backslash escapes (JSON, Markdown) of characters that need
-// none. JSON within JSON escapes the backslash.
-func holdsEscapes(b []byte) bool {
-	for {
-		i := bytes.IndexByte(b, '\\')
-		if i < 0 || i+1 == len(b) {
-			return false
-		}
-		if c := b[i+1]; c == 'u' || c == '<' || c == '=' || c == '>' || c == '*' || c == '-' {
-			return true
-		}
-		b = b[i+1:]
-	}
-}
-
-// holdsPlainly is holdsDelivery for text in which no escapes hide the words or the punctuation.
-func holdsPlainly(line []byte) bool {
-	if i := eximIDIn(line); i >= 0 && eximGrammar().anywhere.Match(line[i:]) {
-		return true // if the first match fails, the later ones fail too
-	}
-	for rest := line; ; {
-		i := bytes.IndexByte(rest, '=')
-		if i < 0 {
-			return false
-		}
-		if i >= 2 && rest[i-1] == 'o' && rest[i-2] == 't' && bracket(rest[i+1:]) > 0 {
-			return bytes.Contains(rest[i:], []byte("status=")) || isBroken(line)
-		}
-		rest = rest[i+1:]
-	}
-}
-
-// eximIDIn returns the index of the first Exim message id in b, or -1.
-func eximIDIn(b []byte) int {
-	for at := 6; at < len(b); at++ {
-		i := bytes.IndexByte(b[at:], '-')
-		if i < 0 {
-			break
-		}
-		if at += i; looksEximID(b[at-6:]) {
-			return at - 6
-		}
-	}
-	return -1
-}
-
-// bracket returns the length of a "<" that begins a value, or 0. It also recognises the escapes of
-// JSON, HTML, URLs and quoted-printable, including quoted-printable's escape of the equals sign
-// before it.
-func bracket(b []byte) int {
-	if len(b) == 0 {
-		return 0
-	}
-	switch b[0] {
-	case '<':
-		return 1
-	case '\\', '&', '%':
-		return escapedBracket(b)
-	case '3':
-		if hasPrefix(b, "3D<") {
-			return 3
-		}
-	}
-	return 0
-}
-
-// escapedBracket returns the length of an escaped "<" at the start of b, or 0.
-func escapedBracket(b []byte) int {
-	n := 0
-	for n < len(b) && b[n] == '\\' {
-		n++
-	}
-	switch rest := b[n:]; {
-	case n > 0 && hasPrefix(rest, "u003") && len(rest) >= 5 && rest[4]|0x20 == 'c':
-		return n + 5
-	case n > 0 && hasPrefix(rest, "u0026"):
-		n += 5
-	case n == 0 && hasPrefix(rest, "&"):
-		n++
-	case n > 0:
-		return 0
-	}
-	if n > 0 {
-		for hasPrefix(b[n:], "amp;") { // escaped twice
-			n += len("amp;")
-		}
-		for _, e := range entities {
-			if name := e.text[1:]; e.char == '<' && len(b) >= n+len(name) && strings.EqualFold(string(b[n:n+len(name)]), name) {
-				return n + len(name)
-			}
-		}
-	}
-	if len(b) >= 3 && b[0] == '%' && b[1] == '3' && b[2]|0x20 == 'c' {
-		return 3
-	}
-	return 0
-}
-
-// holdsEximID reports whether b holds an Exim message id.
-func holdsEximID(b []byte) bool { return eximIDIn(b) >= 0 }
-
-// holdsSign reports whether b holds an Exim message id or an address in a field of any name.
-func holdsSign(b []byte) bool {
-	if holdsEximID(b) {
-		return true
-	}
-	for {
-		i := bytes.IndexByte(b, '=')
-		if i < 0 || bracket(b[i+1:]) > 0 {
-			return i >= 0
-		}
-		b = b[i+1:]
-	}
-}
-
-// looksEximID is a cheap test for the ids that eximID reads; b[6] must be a hyphen.
-func looksEximID(b []byte) bool {
-	return len(b) >= 16 && (b[13] == '-' || len(b) >= 23 && b[18] == '-') && alnum[b[0]] && alnum[b[5]] && alnum[b[7]]
 }
 
 // isProse reports whether b fits the grammar of wrappers but may be text of a person or a stranger:
@@ -983,21 +800,6 @@ func isRequest(b []byte) bool {
 // A line after such a time must name its program.
 func isOfRequest(stamp []byte) bool {
 	return len(stamp) > 11 && stamp[11] == ':' && stamp[2] == '/'
-}
-
-// isZoneOrDay reports whether a word is the short name of a time zone or a weekday, or any other
-// word of at most five capitals.
-func isZoneOrDay(word []byte) bool {
-	switch string(word) {
-	case "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun":
-		return true
-	}
-	for _, c := range word {
-		if c-'A' >= 26 {
-			return false
-		}
-	}
-	return len(word) <= 5
 }
 
 // shapes caches the forms of wrappers that the grammar has accepted, so that the grammar runs once
