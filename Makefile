@@ -61,7 +61,7 @@ test: need ## run all tests except the end-to-end ones
 # answers of one goroutine compared one by one, pages read one by one, answers of a ClickHouse server,
 # and programs that are built without the detector.
 UNRACED = ^TestScripts$$/^(badinput|config|counting|damaged|db|explain|flag|locked|mail|morning|parse|query|report|suppress|trace|usage)$$ \
-	^TestHostileTerminal$$ ^TestPruneLeavesNothing$$ ^TestClickHouse$$ ^TestNumbers \
+	^TestHostileFrames$$ ^TestHostileTerminal$$ ^TestPruneLeavesNothing$$ ^TestClickHouse$$ ^TestNumbers \
 	^TestRareDomains$$ ^TestManyWords$$ ^TestCheckFinds$$ ^TestPruneOfTwoLogs$$ ^TestHighIDs$$ ^TestAttemptsInPieces$$ ^TestCountEdges$$ \
 	^TestUnreachedPage$$ ^TestOutageNumbers$$ ^TestEveryLink$$ ^TestLinkApart$$ ^TestEngines$$
 empty =

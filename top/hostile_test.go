@@ -33,9 +33,9 @@ func harmful(frame string, columns int) string {
 	return ""
 }
 
-// TestHostile opens everything there is in a log full of hostile texts: nothing of them
+// TestHostileFrames opens everything there is in a log full of hostile texts: nothing of them
 // acts on the terminal, and each line is as wide as the screen by every way to count.
-func TestHostile(t *testing.T) {
+func TestHostileFrames(t *testing.T) {
 	var log strings.Builder
 	for i, s := range hostile.Texts {
 		log.WriteString(hostile.Lines(i, s))

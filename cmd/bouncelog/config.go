@@ -43,7 +43,7 @@ var givesWay = map[string][]string{
 	"problem-valid": {"flag-valid"}, "flag-valid": {"problem-valid"},
 }
 
-func newConfig() *cobra.Command {
+func newConfig(newRoot func() *cobra.Command) *cobra.Command {
 	var (
 		out output
 		all bool
@@ -86,7 +86,7 @@ the defaults too.`,
 					fmt.Fprintf(cmd.ErrOrStderr(), "hint: did you mean %s?\n", near)
 				}
 			}
-			rows, err := s.inForce(of, all)
+			rows, err := s.inForce(newRoot, of, all)
 			if err != nil {
 				return err
 			}
@@ -429,7 +429,7 @@ func setOption(f *pflag.Flag, v any) error {
 }
 
 // inForce lists options with their values and sources: those of the named commands, or of all.
-func (s *settings) inForce(of []*cobra.Command, all bool) ([][]any, error) {
+func (s *settings) inForce(newRoot func() *cobra.Command, of []*cobra.Command, all bool) ([][]any, error) {
 	where := s.from
 	if s.none {
 		where = "default; there is no such file"

@@ -141,7 +141,7 @@ func FuzzSettings(f *testing.F) {
 		t.Setenv("BOUNCELOG_CONFIG", path)
 		s, err := loadSettings(newRoot())
 		if err == nil {
-			_, err = s.inForce(nil, true)
+			_, err = s.inForce(newRoot, nil, true)
 		}
 		var e *exitError
 		if err != nil && (!errors.As(err, &e) || e.status != exitUsage) {

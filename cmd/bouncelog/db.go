@@ -104,15 +104,6 @@ func dbInfo(ctx context.Context, db store.Store) (*table.Table, error) {
 	return t, nil
 }
 
-// can returns db as an optional interface, or an error that names the operation.
-func can[Capability any](db store.Store, what string) (Capability, error) {
-	c, ok := db.(Capability)
-	if !ok {
-		return c, &exitError{status: exitFailed, err: fmt.Errorf("this database cannot %s", what)}
-	}
-	return c, nil
-}
-
 // unread returns how many bytes of a source's file are not stored yet, from its size; 0 if the file
 // is compressed or rotated away.
 func unread(s store.Source) int64 {

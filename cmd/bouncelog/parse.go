@@ -151,11 +151,6 @@ func (p *parsing) foreign(stderr io.Writer) (any bool) {
 	return any
 }
 
-// hintEncoded is what to do with lines in an encoding (parser.Encoding).
-func hintEncoded(encoding string) string {
-	return "the lines are in " + encoding + ": decode them, then read them"
-}
-
 func (p *parsing) read(cmd *cobra.Command, in input, paths []string) (unread bool, err error) {
 	opts, err := in.parserOptions()
 	if err != nil {

@@ -3,8 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -79,20 +77,4 @@ were stored with --keep-message-ids.`,
 	cmd.Flags().StringVar(&to, "to", "", "`ADDRESS` of the database on the server")
 	cmd.Flags().StringVar(&agent, "agent", "", "`NAME` of the host that wrote the logs (default: the host name)")
 	return cmd
-}
-
-// agentName returns the name of this host in a database on a server: the option, else the host
-// name.
-func agentName(name string) (string, error) {
-	if name == "" {
-		host, err := os.Hostname()
-		if err != nil {
-			return "", fmt.Errorf("this host has no name; give it one with --agent: %w", err)
-		}
-		return host, nil
-	}
-	if strings.ContainsAny(name, "/ \t\n") {
-		return "", usageErrorf("a host name will do", "--agent: a name without blanks and slashes is wanted")
-	}
-	return name, nil
 }
