@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -84,87 +85,9 @@ func (v *screen) attempts(ctx context.Context, r store.Reader, req *http.Request
 	}
 	v.Name, v.Title, v.Phrases = "attempts", "Attempts", phrases("Delivery attempts, newest first")
 	q := req.URL.Query()
-	f, m := v.sel.filter, match{}
-	also := func(key, name string, ok func(*store.Attempt, string) bool) {
-		word := q.Get(key)
-		if word == "" {
-			return
-		}
-		m.words = append(m.words, name+" "+word)
-		if ok != nil {
-			before := m.ok
-			m.ok = func(a *store.Attempt) bool { return (before == nil || before(a)) && ok(a, word) }
-		}
-	}
-	also("provider", "provider", nil)
-	also("reply", "reply", func(a *store.Attempt, word string) bool { return replyID(bounce.TemplateOf(&a.Delivery).Text) == word })
-	also("sender", "sender", func(a *store.Attempt, word string) bool { return a.SenderKnown && a.Sender == word })
-	also("login", "login", nil)
-	also("client", "client", func(a *store.Attempt, word string) bool { return a.ClientIP == word })
-	also("recipient", "recipient", nil)
-	also("relay-host", "relay host", func(a *store.Attempt, word string) bool { return ascii.Lower(a.RelayHost) == ascii.Lower(word) })
-	also("permanent", "permanent failures:", func(a *store.Attempt, word string) bool {
-		if word == ofAddress {
-			return report.OwnFault(a.Outcome, &a.Verdict)
-		}
-		return a.Outcome == bounce.Hard || a.Code/100 == 5
-	})
-	also("answer", "answer", func(a *store.Attempt, word string) bool {
-		return slices.Contains(strings.Split(word, ","), report.AnswerID(a))
-	})
-	also("none", "without a", func(a *store.Attempt, word string) bool { return lacking[word].ok == nil || lacking[word].ok(a) })
-	if q.Get("end") == recovered {
-		ok, err := deferredBefore(ctx, r, f)
-		if err != nil {
-			return err
-		}
-		f.Outcomes = []bounce.Outcome{bounce.Delivered}
-		also("end", "in the end", ok)
-	}
-	also("tls", "TLS", func(a *store.Attempt, word string) bool {
-		return a.RelayHost != "" && a.Outcome != bounce.Handoff && a.Outcome != bounce.Probe && encryptionOf(a.TLS).String() == word
-	})
-	if name := q.Get("provider"); name != "" {
-		routes, _, err := v.routes(ctx, r)
-		if err != nil {
-			return err
-		}
-		f.To = routes.Destination(name)
-	}
-	var conditions []string
-	if word := q.Get("recipient"); word != "" {
-		f.Recipients = []string{word}
-		conditions = append(conditions, "recipient = "+sqlText(word)+" COLLATE NOCASE")
-	}
-	if word := q.Get("sender"); word != "" {
-		f.Senders = []string{word} // in any case of letters
-	}
-	if word := q.Get("login"); word != "" {
-		f.Logins = []string{word}
-	}
-	if word := q.Get("relay-host"); word != "" {
-		f.Relay = word // and the hosts below it
-		conditions = append(conditions, "relay_host = "+sqlText(word)+" COLLATE NOCASE")
-	}
-	switch q.Get("permanent") {
-	case "":
-	case ofAddress:
-		if len(f.Reasons) == 0 {
-			f.Reasons = store.Faults
-		}
-	default:
-		conditions = append(conditions, "(outcome = 'hard' OR code BETWEEN 500 AND 599)")
-	}
-	for _, x := range []struct{ key, column string }{{"sender", "sender"}, {"login", "sasl_user"}, {"client", "client_ip"}} {
-		if word := q.Get(x.key); word != "" {
-			conditions = append(conditions, x.column+" = "+sqlText(word))
-		}
-	}
-	for _, column := range lacking[q.Get("none")].columns {
-		conditions = append(conditions, "coalesce("+column+", '') = ''")
-	}
-	if q.Get("end") == recovered {
-		conditions = append(conditions, "(queue_id, recipient) IN (SELECT queue_id, recipient FROM deliveries WHERE outcome = 'soft')")
+	f, m, conditions, err := v.askedAttempts(ctx, r, q)
+	if err != nil {
+		return err
 	}
 	limit := perPage
 	if v.form != formHTML {
@@ -207,6 +130,93 @@ func (v *screen) attempts(ctx context.Context, r store.Reader, req *http.Request
 	}
 	v.Tables = append(v.Tables, l)
 	return nil
+}
+
+// askedAttempts returns what the keys of a URL select: by a filter, by a match for what no filter
+// selects, and as conditions of SQL for the command beyond the filter.
+func (v *screen) askedAttempts(ctx context.Context, r store.Reader, q url.Values) (f store.Filter, m match, conditions []string, err error) {
+	f = v.sel.filter
+	also := func(key, name string, ok func(*store.Attempt, string) bool) {
+		word := q.Get(key)
+		if word == "" {
+			return
+		}
+		m.words = append(m.words, name+" "+word)
+		if ok != nil {
+			before := m.ok
+			m.ok = func(a *store.Attempt) bool { return (before == nil || before(a)) && ok(a, word) }
+		}
+	}
+	also("provider", "provider", nil)
+	also("reply", "reply", func(a *store.Attempt, word string) bool { return replyID(bounce.TemplateOf(&a.Delivery).Text) == word })
+	also("sender", "sender", func(a *store.Attempt, word string) bool { return a.SenderKnown && a.Sender == word })
+	also("login", "login", nil)
+	also("client", "client", func(a *store.Attempt, word string) bool { return a.ClientIP == word })
+	also("recipient", "recipient", nil)
+	also("relay-host", "relay host", func(a *store.Attempt, word string) bool { return ascii.Lower(a.RelayHost) == ascii.Lower(word) })
+	also("permanent", "permanent failures:", func(a *store.Attempt, word string) bool {
+		if word == ofAddress {
+			return report.OwnFault(a.Outcome, &a.Verdict)
+		}
+		return a.Outcome == bounce.Hard || a.Code/100 == 5
+	})
+	also("answer", "answer", func(a *store.Attempt, word string) bool {
+		return slices.Contains(strings.Split(word, ","), report.AnswerID(a))
+	})
+	also("none", "without a", func(a *store.Attempt, word string) bool { return lacking[word].ok == nil || lacking[word].ok(a) })
+	if q.Get("end") == recovered {
+		ok, err := deferredBefore(ctx, r, f)
+		if err != nil {
+			return f, m, nil, err
+		}
+		f.Outcomes = []bounce.Outcome{bounce.Delivered}
+		also("end", "in the end", ok)
+	}
+	also("tls", "TLS", func(a *store.Attempt, word string) bool {
+		return a.RelayHost != "" && a.Outcome != bounce.Handoff && a.Outcome != bounce.Probe && encryptionOf(a.TLS).String() == word
+	})
+	if name := q.Get("provider"); name != "" {
+		routes, _, err := v.routes(ctx, r)
+		if err != nil {
+			return f, m, nil, err
+		}
+		f.To = routes.Destination(name)
+	}
+	if word := q.Get("recipient"); word != "" {
+		f.Recipients = []string{word}
+		conditions = append(conditions, "recipient = "+sqlText(word)+" COLLATE NOCASE")
+	}
+	if word := q.Get("sender"); word != "" {
+		f.Senders = []string{word} // in any case of letters
+	}
+	if word := q.Get("login"); word != "" {
+		f.Logins = []string{word}
+	}
+	if word := q.Get("relay-host"); word != "" {
+		f.Relay = word // and the hosts below it
+		conditions = append(conditions, "relay_host = "+sqlText(word)+" COLLATE NOCASE")
+	}
+	switch q.Get("permanent") {
+	case "":
+	case ofAddress:
+		if len(f.Reasons) == 0 {
+			f.Reasons = store.Faults
+		}
+	default:
+		conditions = append(conditions, "(outcome = 'hard' OR code BETWEEN 500 AND 599)")
+	}
+	for _, x := range []struct{ key, column string }{{"sender", "sender"}, {"login", "sasl_user"}, {"client", "client_ip"}} {
+		if word := q.Get(x.key); word != "" {
+			conditions = append(conditions, x.column+" = "+sqlText(word))
+		}
+	}
+	for _, column := range lacking[q.Get("none")].columns {
+		conditions = append(conditions, "coalesce("+column+", '') = ''")
+	}
+	if q.Get("end") == recovered {
+		conditions = append(conditions, "(queue_id, recipient) IN (SELECT queue_id, recipient FROM deliveries WHERE outcome = 'soft')")
+	}
+	return f, m, conditions, nil
 }
 
 // attemptsAtMost is the maximum number of attempts in a CSV or JSON document.
