@@ -22,7 +22,8 @@
 //     in words.
 //   - vague: an incident whose replies name no cause, or none that can be checked. It joins one that
 //     names its cause if both refuse the same mail at the same time.
-//   - lapse: a run of failures of one domain that took mail before: the receiver is at fault.
+//   - lapse: a run of failures of one domain that took mail before: the receiver is at fault. In a
+//     partial lapse, it takes other mail meanwhile.
 //   - expiry: a recipient of a message that was given up at the end of the queue lifetime.
 //   - onset: the first refusal of an incident; it may lie before the requested period.
 //   - claimed: a silent refusal is claimed if it is part of an incident. Unclaimed ones are

@@ -56,7 +56,7 @@ const (
 	insecure
 	// vanished: the DNS does not know the recipient's domain, which took mail before; see findGone.
 	vanished
-	// disowned: the domain's server does not know a recipient, and takes no mail; see findTables.
+	// disowned: the domain's server does not know a recipient, and takes no mail; see findLapses.
 	disowned
 
 	evidenceKinds = iota
@@ -272,7 +272,7 @@ func (w *outageSearch) find(ctx context.Context, rows bool) (found []Problem, er
 	if err := w.read(ctx); err != nil || w.last == 0 {
 		return nil, err
 	}
-	for _, step := range [...]func(context.Context) error{w.moveOthers, w.findGone, w.findTables} {
+	for _, step := range [...]func(context.Context) error{w.moveOthers, w.findGone, w.findLapses} {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}
@@ -789,6 +789,8 @@ type outage struct {
 	cause    string
 	found    string // the cause that its failures were read for
 	believed bool   // of theirCauses: see lapse
+	partial  bool   // the same
+	refusing string // of a partial lapse: the host that refuses, if another one takes mail
 	kinds    [evidenceKinds]bool
 	run      []failure        // from its onset to its last failure
 	period   []failure        // failures in the requested period, at least one
@@ -1234,7 +1236,7 @@ func (w *outageSearch) measure(ctx context.Context, x *outage, p *Problem) error
 	}
 	var c Course
 	c.Mixed(x.arrived, float64(len(x.messages))/float64(max(x.tried, 1)))
-	ended := len(reached) >= min(max(outageMessages, int(c.Needed())), len(x.recipients))
+	ended := !x.partial && len(reached) >= min(max(outageMessages, int(c.Needed())), len(x.recipients))
 	if !ended && !x.kind().inner && !x.onlyNoRoute() { // other mail leaves by IPv4 all the time
 		f.Since, f.Until = until.time().Add(time.Second), w.last.time().Add(time.Second)
 		least := max(outageDomains, c.Needed())

@@ -11,6 +11,7 @@ import (
 	"bouncelog/internal/ascii"
 	"bouncelog/internal/provider"
 	"bouncelog/internal/table"
+	"bouncelog/judge"
 	"bouncelog/store"
 )
 
@@ -98,6 +99,16 @@ var outageKinds = map[string]outageKind{
 		firstCheck:       "Ask the postmaster of {domain}, by another way than mail, whether the domain is among those that its server accepts mail for. Check that this server uses its present mail exchanger: dig {domain} MX, and the tables of this server (Postfix: transport_maps, relayhost; Exim: route_list). Do not remove the addresses, and send the mail again once the domain takes mail.",
 		otherExplanation: "The domain's mail moved to another server, and this one still uses the old: a table of its own, or an old MX record.", disprovedBy: "Mail to the domain that this server delivers meanwhile.",
 	},
+	causeFull: {
+		does:             "says that the mailboxes of recipients who took mail before are full, and takes no mail: its storage may be full",
+		firstCheck:       "Ask the postmaster of DOMAIN, by another way than mail, whether the storage of the domain or a quota for all of it is full. Do not remove the addresses, and send again what was returned once the domain takes mail.",
+		otherExplanation: "Several mailboxes became full at once, as by one large mailing.", disprovedBy: "Other recipients of the domain that take mail meanwhile.",
+	},
+	causeClosed: {
+		does:             "refuses all mail, though it took mail before: {what}",
+		firstCheck:       "What the reply asks for; then ask the postmaster of DOMAIN, by another way than mail, what was changed there. Do not remove the addresses, and send the mail again once the domain takes mail.",
+		otherExplanation: "This server was changed just before: its address, its TLS settings, its route to the domain.", disprovedBy: "Mail to the domain that is taken meanwhile.",
+	},
 	causeTLS: {
 		place: "at the TLS policy of this server", unrelated: true,
 		firstCheck:       "smtp_tls_security_level and smtp_tls_policy_maps (Exim: hosts_require_tls): which level do they ask for with these destinations, and is there a proxy that strips STARTTLS?",
@@ -154,9 +165,50 @@ var (
 	}
 )
 
+// partialCheck is the first check of a lapse in which some mail is taken.
+const partialCheck = "Each mail exchanger of DOMAIN (dig DOMAIN MX) and each address behind one name: RCPT TO of the same recipient at each. Tell the postmaster of DOMAIN, by another way than mail, which one refuses. Do not remove the addresses, and send again what was returned."
+
+// The words of lapses in which some mail is taken.
+var (
+	partialTableKind = outageKind{
+		does:       "refuses part of the mail to recipients who take mail as unknown{host}",
+		firstCheck: partialCheck, otherExplanation: "The receiver refuses by another rule, and calls the recipients unknown.", disprovedBy: "One recipient of the domain that takes all mail.",
+	}
+	partialHostedKind = outageKind{
+		does:       "refuses part of the mail as for a domain that is not its own{host}",
+		firstCheck: partialCheck, otherExplanation: "A table of this server or an old MX record leads some of the mail to a former host.", disprovedBy: "One recipient of the domain that takes all mail.",
+	}
+)
+
+// closedWords returns, for a domain that refuses all mail, what its replies name, and the check for it;
+// check is "" if there is no better one than that of outageKinds.
+func closedWords(reason bounce.Reason, detail string) (what, check string) {
+	text := judge.VerdictText(bounce.Verdict{Reason: reason, Detail: detail})
+	if reason == bounce.DNSRouting && detail == "loop" {
+		check = "The route of this server to DOMAIN: an entry of its own (Postfix: transport_maps, relayhost; Exim: route_list) that leads to an old host, which sends the mail back. If there is none, tell the postmaster of DOMAIN, by another way than mail: its servers send the mail round. Send again what was returned."
+	}
+	return text.Title, check
+}
+
 // kind returns the outageKind of an outage.
 func (x *outage) kind() outageKind {
 	switch {
+	case x.partial:
+		k := partialTableKind
+		if x.cause == causeHosted {
+			k = partialHostedKind
+		}
+		host := ""
+		if x.refusing != "" {
+			host = ": " + x.refusing + " refuses it"
+		}
+		k.does = strings.Replace(k.does, "{host}", host, 1)
+		return k
+	case x.cause == causeClosed:
+		k := outageKinds[causeClosed]
+		what, check := closedWords(x.run[0].Reason, x.run[0].Detail)
+		k.does, k.firstCheck = strings.Replace(k.does, "{what}", what, 1), cmp.Or(check, k.firstCheck)
+		return k
 	case x.kinds[stated]:
 	case x.alive():
 		return aliveKind
@@ -240,6 +292,9 @@ func (x *outage) problem() *Problem {
 	if kind.does != "" {
 		p.Summary = fmt.Sprintf("%d of %s to %s fail: it %s", len(x.messages), table.Count(x.tried, "message"), to, kind.does)
 		p.Title, p.homemade, p.Providers, p.Effect = named+" "+kind.does, false, domains, EffectReturned
+		if len(x.returned) == 0 {
+			p.Effect = EffectDeferred
+		}
 		p.keys[0].provider = domains[0]
 	}
 	begin := "Nothing goes out: "

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"hash/maphash"
 	"maps"
 	"math"
 	"slices"
@@ -17,16 +16,18 @@ import (
 	"bouncelog/store"
 )
 
-// The causes of failures of one domain that took mail before. The receiver is at fault, and the
-// replies accuse the recipients' addresses.
+// The causes of failures of one domain that took mail before. The receiver is at fault, whatever the
+// replies accuse.
 const (
 	causeGone   = "domain_not_found"  // the DNS does not know the domain any more
 	causeTable  = "user_table"        // the domain refuses its recipients as unknown
 	causeHosted = "domain_not_hosted" // the domain's server refuses to relay its mail
+	causeFull   = "storage_full"      // the mailboxes of all its recipients are full
+	causeClosed = "mail_refused"      // it refuses all mail for another reason of its own
 )
 
 // theirCauses are the causes of outages that are the fault of the receiver.
-var theirCauses = []string{causeGone, causeTable, causeHosted}
+var theirCauses = []string{causeGone, causeTable, causeHosted, causeFull, causeClosed}
 
 // theirs reports whether a cause is the fault of the receiver.
 func theirs(cause string) bool { return slices.Contains(theirCauses, cause) }
@@ -179,28 +180,55 @@ func (w *outageSearch) unknownDomains(all, run []failure) int {
 type lapse struct {
 	run      []failure
 	believed bool // it was refused for longer than tableLasts
+	partial  bool // the domain took other mail meanwhile: see partial.go
 }
 
-// tableReasons are the reasons of refusals by a server that lost its table of mailboxes or of domains.
-var tableReasons = []bounce.Reason{bounce.UserUnknown, bounce.MailboxDisabled, bounce.RelayDenied}
+// A lapseKind is the reasons for which a domain refuses all its recipients if one thing of its own is
+// broken.
+type lapseKind struct {
+	reasons  []bounce.Reason
+	outcomes []bounce.Outcome
+	cause    string // "": causeTable or causeHosted
+}
 
-// findTables finds the domains whose servers refuse recipients who took mail before as unknown, or
-// as not their own, while the domain takes no mail at all.
-func (w *outageSearch) findTables(ctx context.Context) error {
-	f, ok := w.f.Restrict(tableReasons)
+// A full store may defer mail, since it may be emptied. The other reasons for which mail is deferred
+// are in report/unreached.go.
+var lapseKinds = [...]lapseKind{
+	{[]bounce.Reason{bounce.UserUnknown, bounce.MailboxDisabled, bounce.RelayDenied}, []bounce.Outcome{bounce.Hard}, ""},
+	{[]bounce.Reason{bounce.MailboxFull}, []bounce.Outcome{bounce.Hard, bounce.Soft}, causeFull},
+	{[]bounce.Reason{bounce.RecipientRestricted, bounce.DNSRouting, bounce.SystemError, bounce.TLS, bounce.ProtocolError}, []bounce.Outcome{bounce.Hard}, causeClosed},
+}
+
+// findLapses finds the domains whose servers refuse recipients who took mail before, while the domain
+// takes no mail at all, or which refuse and take their mail in turn.
+func (w *outageSearch) findLapses(ctx context.Context) error {
+	for i := range lapseKinds {
+		if err := w.findKind(ctx, &lapseKinds[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// findKind finds the lapses of one kind.
+func (w *outageSearch) findKind(ctx context.Context, k *lapseKind) error {
+	f, ok := w.f.Restrict(k.reasons)
 	if !ok {
 		return nil
 	}
-	f.Since, f.Outcomes = w.from.time(), []bounce.Outcome{bounce.Hard}
+	f.Since, f.Outcomes = w.from.time(), k.outcomes
 	cells, err := w.s.Count(ctx, f, store.ByDomain)
 	if err != nil {
 		return err
 	}
-	cells = slices.DeleteFunc(cells, func(c store.Cell) bool { return c.Hard < int64(max(outageMessages, w.o.Recipients)) })
+	cells = slices.DeleteFunc(cells, func(c store.Cell) bool {
+		// A large provider has full mailboxes every day.
+		return c.Hard+c.Soft < int64(max(outageMessages, w.o.Recipients)) || k.cause == causeFull && provider.Name(provider.OfHost(c.Keys[0])) != provider.OfHost(c.Keys[0])
+	})
 	if len(cells) == 0 {
 		return nil
 	}
-	slices.SortFunc(cells, func(a, b store.Cell) int { return int(b.Hard - a.Hard) })
+	slices.SortFunc(cells, func(a, b store.Cell) int { return cmp.Compare(b.Hard+b.Soft, a.Hard+a.Soft) })
 	most := f
 	most.Domain, most.Domains = "", nil
 	for _, c := range cells[:min(len(cells), tableDomains)] {
@@ -227,44 +255,64 @@ func (w *outageSearch) findTables(ctx context.Context) error {
 		}
 		hours[domain][at] = &cells[i].Tally
 	}
-	silent := w.withValid(hours, valid)
+	if k.cause == "" {
+		if err := w.findPartial(ctx, f, valid); err != nil {
+			return err
+		}
+	}
+	silent := w.withValid(k, hours, valid)
 	for _, s := range silent[:min(len(silent), domainsAsked)] {
-		l, err := w.refusedAll(ctx, f, s.domain, s.Span)
+		l, err := w.refusedAll(ctx, f, &s)
 		if err != nil {
 			return err
 		}
 		if l == nil {
 			continue
 		}
-		cause := causeTable
-		if relaying := deniedRelaying(l.run); 2*len(relaying) > len(l.run) {
-			if own, err := w.relayHost(ctx, relaying); own || err != nil {
-				if err != nil {
-					return err
-				}
-				continue
-			}
-			cause = causeHosted
+		cause, err := w.causeOfLapse(ctx, k, l.run)
+		if err != nil {
+			return err
 		}
-		w.theirs[cause] = append(w.theirs[cause], *l)
+		if cause != "" {
+			w.theirs[cause] = append(w.theirs[cause], *l)
+		}
 	}
 	return nil
+}
+
+// causeOfLapse returns the cause of a lapse, or "" if a relay host of this side refuses the mail.
+func (w *outageSearch) causeOfLapse(ctx context.Context, k *lapseKind, run []failure) (string, error) {
+	if k.cause != "" {
+		return k.cause, nil
+	}
+	relaying := deniedRelaying(run)
+	if 2*len(relaying) <= len(run) {
+		return causeTable, nil
+	}
+	own, err := w.relayHost(ctx, relaying)
+	if own || err != nil {
+		return "", err
+	}
+	return causeHosted, nil
 }
 
 // A silence is a time in which a domain took no mail; see silences.
 type silence struct {
 	domain string
 	store.Span
+	full map[uint64]bool // recipients whose mailboxes were full before
 }
 
 // A validRefusal is the refusal of a recipient who took mail before.
 type validRefusal struct {
-	at        time.Time
-	recipient uint64
+	at            time.Time
+	before, after time.Time // the recipient's last delivery before and the first after it; zero: none
+	recipient     uint64
+	failure       failure
 }
 
-// refusedValid returns the refusals, as unknown, of recipients who took mail before, by domain, for
-// domains with enough such recipients. Most domains have none, so their deliveries need not be
+// refusedValid returns the refusals of recipients who took mail before, by domain, for domains with
+// enough such recipients. Most domains have none, so their deliveries need not be
 // counted: of ten million attempts, that took a tenth of a search.
 func (w *outageSearch) refusedValid(ctx context.Context, f store.Filter) (map[string][]validRefusal, error) {
 	list := map[string][]validRefusal{}
@@ -274,7 +322,8 @@ func (w *outageSearch) refusedValid(ctx context.Context, f store.Filter) (map[st
 		}
 		if disowns(r) && tookBefore(r, w.o.Valid) {
 			domain := ascii.Lower(r.RecipientDomain)
-			list[domain] = append(list[domain], validRefusal{r.Time, maphash.String(w.seed, r.Recipient)})
+			x := w.failureOf(r, disowned, provider.OfHost(domain))
+			list[domain] = append(list[domain], validRefusal{r.Time, r.DeliveredBefore, r.DeliveredAfter, x.recipient, x})
 		}
 	}
 	maps.DeleteFunc(list, func(_ string, refused []validRefusal) bool { return distinct(refused) < w.o.Recipients })
@@ -292,23 +341,29 @@ func distinct(list []validRefusal) int {
 
 // withValid returns the silences in whose hours enough recipients who took mail before are refused,
 // in the order of domains and of time.
-func (w *outageSearch) withValid(hours map[string]map[time.Time]*store.Tally, valid map[string][]validRefusal) (list []silence) {
+func (w *outageSearch) withValid(k *lapseKind, hours map[string]map[time.Time]*store.Tally, valid map[string][]validRefusal) (list []silence) {
 	for _, domain := range slices.Sorted(maps.Keys(hours)) {
-		for _, s := range w.silences(hours[domain]) {
-			within := func(r validRefusal) bool {
-				return !r.at.Before(s.First) && (s.Last.IsZero() || r.at.Before(s.Last.Add(time.Hour)))
+		of := valid[ascii.Lower(domain)]
+		for _, s := range w.silences(k.reasons, hours[domain]) {
+			full := map[uint64]bool{}
+			for _, r := range of {
+				if k.cause == causeFull && r.at.Before(s.First) {
+					full[r.recipient] = true
+				}
 			}
-			refused := slices.DeleteFunc(slices.Clone(valid[ascii.Lower(domain)]), func(r validRefusal) bool { return !within(r) })
+			within := func(r validRefusal) bool {
+				return !full[r.recipient] && !r.at.Before(s.First) && (s.Last.IsZero() || r.at.Before(s.Last.Add(time.Hour)))
+			}
+			refused := slices.DeleteFunc(slices.Clone(of), func(r validRefusal) bool { return !within(r) })
 			if distinct(refused) >= w.o.Recipients {
-				list = append(list, silence{domain, s})
+				list = append(list, silence{domain, s, full})
 			}
 		}
 	}
 	return list
 }
 
-// disowns reports whether a refusal says that a domain of others does not know a recipient, or is not
-// served there.
+// disowns reports whether a refusal with a reason of lapseKinds is that of a domain of others.
 func disowns(r *store.Refusal) bool {
 	return r.Code != 0 && !r.NullSender && !r.Untried && r.Confidence != bounce.Guess && !judge.OwnDetail(r.Detail) && (r.Reason != bounce.RelayDenied || r.Detail == "") && atOthers(r.Traits) && !provider.Submits(r.RelayPort)
 }
@@ -316,7 +371,7 @@ func disowns(r *store.Refusal) bool {
 // silences returns the times in which a domain took no mail, from the hour of a delivery to that of
 // the next, in which it refused enough recipients. First is zero if no delivery is known before,
 // Last if there is none after.
-func (w *outageSearch) silences(hours map[time.Time]*store.Tally) (list []store.Span) {
+func (w *outageSearch) silences(reasons []bounce.Reason, hours map[time.Time]*store.Tally) (list []store.Span) {
 	var from time.Time
 	refused := int64(0)
 	add := func(until time.Time) {
@@ -331,7 +386,7 @@ func (w *outageSearch) silences(hours map[time.Time]*store.Tally) (list []store.
 	for _, at := range slices.SortedFunc(maps.Keys(hours), time.Time.Compare) {
 		c := hours[at]
 		n := int64(0)
-		for _, r := range tableReasons {
+		for _, r := range reasons {
 			n += c.Reasons[r]
 		}
 		refused += n
@@ -346,8 +401,9 @@ func (w *outageSearch) silences(hours map[time.Time]*store.Tally) (list []store.
 
 // refusedAll returns the refusals by a domain within a silence, if enough recipients took mail
 // before. f selects refusals.
-func (w *outageSearch) refusedAll(ctx context.Context, f store.Filter, domain string, s store.Span) (*lapse, error) {
+func (w *outageSearch) refusedAll(ctx context.Context, f store.Filter, s *silence) (*lapse, error) {
 	var l lapse
+	domain := s.domain
 	taken := w.f
 	taken.Outcomes, taken.Reasons, taken.Domain = []bounce.Outcome{bounce.Delivered}, nil, domain
 	f.Domain = domain
@@ -376,6 +432,9 @@ func (w *outageSearch) refusedAll(ctx context.Context, f store.Filter, domain st
 			continue
 		}
 		x := w.failureOf(r, disowned, provider.OfHost(domain))
+		if s.full[x.recipient] {
+			continue
+		}
 		if len(l.run) > 0 && x.at.sub(l.run[0].at) >= tableLasts {
 			l.believed = true
 			break
@@ -433,7 +492,12 @@ func (w *outageSearch) lapsed(ctx context.Context, cause string) (list []*outage
 			return nil, err
 		}
 		if x != nil {
-			x.found, x.believed = cause, l.believed
+			x.found, x.believed, x.partial = cause, l.believed, l.partial
+			if x.partial {
+				if x.refusing, err = w.refusingHost(ctx, l.run); err != nil {
+					return nil, err
+				}
+			}
 			list = append(list, x)
 		}
 	}
@@ -444,6 +508,9 @@ func (w *outageSearch) lapsed(ctx context.Context, cause string) (list []*outage
 func (x *outage) whyTheirs() string {
 	if x.cause == causeGone {
 		return "The domain took mail before these failures and none during them, and the DNS finds other domains."
+	}
+	if x.partial {
+		return fmt.Sprintf("%d recipients who took mail before are refused, and their mail is taken again in between.", len(x.valid))
 	}
 	return fmt.Sprintf("%d of the %d refused recipients took mail before, and the domain takes no mail at all meanwhile.", len(x.valid), len(x.recipients))
 }

@@ -25,6 +25,29 @@ func TestReceiverAtFault(t *testing.T) {
 	at := func(relay string, port uint16) func(*mail) { return func(m *mail) { m.relay, m.port = relay, port } }
 	notFound := mail{says: "Host or domain name not found. Name service error for name=partner.example type=AAAA: Host not found", local: true, outcome: bounce.Hard, to: "partner.example"}
 	unrouteable := mail{says: "Unrouteable address", local: true, exim: true, outcome: bounce.Hard, to: "partner.example"}
+	full := mail{says: "552 5.2.2 <u1@partner.example>: Mailbox quota exceeded", outcome: bounce.Hard, to: "partner.example", relay: "mx.partner.example", stage: bounce.StageRcpt}
+	fullFor := func(outcome bounce.Outcome, to string, n int, at time.Duration) []mail {
+		m := full
+		if m.outcome = outcome; outcome == bounce.Soft {
+			m.says = "452 4.2.2 Mailbox is full"
+		}
+		m.to = to
+		return spread(n, 1, at, gap, m)
+	}
+	hops := with(spread(6, 1, day, gap, full), func(m *mail) { m.says, m.stage = "554 5.4.6 Error: too many hops", bounce.StageEOM })
+	turns := func(m mail) (all []mail) { // six recipients, refused and taken in turn
+		for i := range 8 {
+			n := time.Duration(i) * 2 * gap
+			all = append(all, with(spread(3, 1, day+n, time.Minute, m), func(m *mail) { m.id += fmt.Sprint("R", i) })...)
+			all = append(all, with(spread(3, 1, day+n+gap, time.Minute, mail{outcome: good, code: 250, to: "partner.example", relay: "mx.partner.example"}), func(m *mail) { m.id += fmt.Sprint("T", i) })...)
+		}
+		return all
+	}
+	second := func(m *mail) {
+		if m.outcome == bounce.Hard {
+			m.relay, m.address = "mx2.partner.example", "192.0.2.2"
+		}
+	}
 	strangers := func(m *mail) { m.to, m.id = "x"+m.to, "X"+m.id }
 	domains := func(n int, m mail) (all []mail) {
 		for i := range n {
@@ -66,6 +89,27 @@ func TestReceiverAtFault(t *testing.T) {
 		{"a domain that never took mail", spread(9, 1, day, gap, notFound), ""},
 		{"a domain that is not found now and then", join(took(0, 90), with(spread(4, 1, day, gap, notFound), func(m *mail) { m.id = "N" + m.id })), ""},
 		{"a domain of one's own that no router knows", join(with(took(0, 12), func(m *mail) { m.relay = "" }), spread(5, 1, day, gap, unrouteable)), "likely router: "},
+		{"a store that is full", join(took(0, 12), spread(6, 1, day, gap, full)), "likely storage_full: partner.example says that the mailboxes of recipients who took mail before are full, and takes no mail: its storage may be full"},
+		{"a store that is full and defers", join(took(0, 12), fullFor(bounce.Soft, "partner.example", 6, day)), "likely storage_full: "},
+		{"a store that is full and has room again", join(took(0, 12), spread(6, 1, day, gap, full), took(day+6*time.Hour, 12)), "likely storage_full: "},
+		{"two full mailboxes", join(took(0, 12), with(spread(6, 1, day, gap, full), func(m *mail) {
+			if m.to > "u1@" {
+				m.to = "u1@partner.example"
+			}
+		})), ""},
+		{"full mailboxes while others take mail", join(took(0, 12), spread(6, 1, day, gap, full), with(took(day+10*time.Minute, 6), strangers)), ""},
+		{"full mailboxes of a large provider", join(with(took(0, 12), func(m *mail) {
+			m.to, m.relay = strings.Replace(m.to, "partner.example", "gmail.com", 1), "gmail-smtp-in.l.google.com"
+		}),
+			with(fullFor(bounce.Hard, "gmail.com", 6, day), func(m *mail) { m.relay = "gmail-smtp-in.l.google.com" })), ""},
+		{"mailboxes that were full before, in a night without other mail", join(took(0, 12), with(join(fullFor(bounce.Soft, "partner.example", 4, day), fullFor(bounce.Soft, "partner.example", 4, day+4*time.Hour)), func(m *mail) { m.id = "W" + m.to }),
+			with(took(day+10*time.Minute, 6), strangers)), ""},
+		{"a mail loop of the receiver", join(took(0, 12), hops), "likely mail_refused: partner.example refuses all mail, though it took mail before: mail loop"},
+		{"a mail loop of some recipients", join(took(0, 12), hops, with(took(day+10*time.Minute, 6), strangers)), ""},
+		{"one of two servers that does not serve the domain", join(took(0, 12), turns(denied)), "likely domain_not_hosted: partner.example refuses part of the mail as for a domain that is not its own"},
+		{"one of two servers, which is named", join(took(0, 12), with(turns(denied), second)), "likely domain_not_hosted: partner.example refuses part of the mail as for a domain that is not its own: mx2.partner.example refuses it"},
+		{"one of two addresses of a name", join(took(0, 12), with(turns(denied), func(m *mail) { second(m); m.relay = "mx.partner.example" })), "likely domain_not_hosted: partner.example refuses part of the mail as for a domain that is not its own: 192.0.2.2 refuses it"},
+		{"one of two servers without a user table", join(took(0, 12), turns(unknown)), "likely user_table: partner.example refuses part of the mail to recipients who take mail as unknown"},
 		{"many domains that are not found", domains(6, notFound), "likely resolver: "},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -75,7 +119,7 @@ func TestReceiverAtFault(t *testing.T) {
 					continue
 				}
 				got = append(got, fmt.Sprintf("%s %s: %s", p.Level, p.Cause, p.Title))
-				if receiver := p.Cause == "user_table" || strings.HasPrefix(p.Cause, "domain_not_"); receiver != (p.WhoActs() == bounce.ScopeRemote) || p.Why == "" || p.FirstCheck == "" || strings.Contains(strings.ReplaceAll(p.FirstCheck, "NXDOMAIN", ""), "DOMAIN") || strings.Contains(p.FirstCheck, "NXp") || strings.Contains(p.FirstCheck, "{") || len(p.Evidence) == 0 || receiver == p.Homemade() {
+				if receiver := p.Cause == "user_table" || p.Cause == "storage_full" || p.Cause == "mail_refused" || strings.HasPrefix(p.Cause, "domain_not_"); receiver != (p.WhoActs() == bounce.ScopeRemote) || p.Why == "" || p.FirstCheck == "" || strings.Contains(strings.ReplaceAll(p.FirstCheck, "NXDOMAIN", ""), "DOMAIN") || strings.Contains(p.FirstCheck, "NXp") || strings.Contains(p.FirstCheck, "{") || len(p.Evidence) == 0 || receiver == p.Homemade() {
 					t.Errorf("%+v", p)
 				}
 			}
