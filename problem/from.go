@@ -78,8 +78,8 @@ func fromOf(a *store.Attempt) (name string, own bool) {
 	return name, false
 }
 
-// sentOn names mail with the From: of others and its sender domains.
-func (in *incident) sentOn(senders string) string {
+// withFrom names mail with the From: of others and its sender domains.
+func (in *incident) withFrom(senders string) string {
 	return "mail with a From: of " + nameSome(in.froms, "", "others") + ", sent on by " + senders
 }
 

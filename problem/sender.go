@@ -2,6 +2,7 @@ package problem
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"bouncelog/bounce"
@@ -16,7 +17,8 @@ import (
 const (
 	senderProviders = 3   // providers that refuse the sender, at least; higher: fewer incidents
 	senderMessages  = 5   // messages refused in a window, at least; higher: fewer incidents
-	senderShare     = 0.5 // of the messages of the sender domain in that time; higher: fewer incidents
+	senderShare     = 0.5 // of the messages of the sender domain that were refused or taken in that time; higher: fewer incidents
+	senderCore      = 0.9 // of the refusals, in the shortest time that holds so many, are compared with the other mail: a single one, days later, would compare with all mail until then; higher: fewer incidents
 	sendersAsked    = 200 // sender domains whose other mail is counted to the second; the mail of the others is counted by whole days, so a few incidents are found a day later
 	spreadProviders = 5   // providers that each refuse a few messages for the same cause, to count as one incident; higher: fewer such incidents
 )
@@ -66,26 +68,41 @@ func (x *refusalSearch) joinFew(ctx context.Context, list, few []*incident) erro
 }
 
 // refusedMostly reports whether refusals, in the order of time, are a large share of the mail of
-// their sender domain to all recipients in that time.
+// their sender domain to all recipients that was refused or taken in that time. Mail that failed for
+// another reason does not count: a provider that looks the sender domain up may call that a DNS error
+// of its own.
 func (x *refusalSearch) refusedMostly(ctx context.Context, sender string, refusals []*refusal) (bool, error) {
 	f := x.f
-	f.Outcomes, f.Reasons = nil, nil
+	f.Outcomes, f.Reasons = []bounce.Outcome{bounce.Delivered}, nil
+	refusals = core(refusals)
 	since, until := refusals[0].at.time(), refusals[len(refusals)-1].at.time()
 	var seen counter
-	refused := float64(seen.count(refusals, anyMessage)) / senderShare
+	takenMost := float64(seen.count(refusals, anyMessage)) * (1/senderShare - 1)
 	if x.sendersAsked++; x.sendersAsked > sendersAsked {
-		sent, err := x.sentOn(ctx, f, sender, dayOf(since), dayOf(until))
-		return refused >= float64(sent), err
+		taken, err := x.takenOn(ctx, f, sender, dayOf(since), dayOf(until))
+		return float64(taken) <= takenMost, err
 	}
 	f.Since, f.Until, f.SenderDomain = since, until.Add(time.Second), sender
 	c, err := store.CountAll(ctx, x.s, f)
-	return c.Messages > 0 && refused >= float64(c.Messages), err
+	return float64(c.Messages) <= takenMost, err
 }
 
-// sentOn counts the messages of a sender domain on the days first to last. One query counts all
-// sender domains.
-func (x *refusalSearch) sentOn(ctx context.Context, f store.Filter, sender string, first, last int) (n int64, err error) {
-	if x.sent == nil {
+// core returns the refusals, in the order of time, of the shortest time that holds senderCore of them.
+func core(refusals []*refusal) []*refusal {
+	n := int(math.Ceil(senderCore * float64(len(refusals))))
+	best := 0
+	for i := range len(refusals) - n + 1 {
+		if refusals[i+n-1].at.sub(refusals[i].at) < refusals[best+n-1].at.sub(refusals[best].at) {
+			best = i
+		}
+	}
+	return refusals[best : best+n]
+}
+
+// takenOn counts the messages of a sender domain that were taken on the days first to last. f selects
+// deliveries. One query counts all sender domains.
+func (x *refusalSearch) takenOn(ctx context.Context, f store.Filter, sender string, first, last int) (n int64, err error) {
+	if x.taken == nil {
 		f.Since = dayTime(dayOf(f.Since) - int(x.o.Past/(24*time.Hour)))
 		if x.f.Since.IsZero() {
 			f.Since = time.Time{}
@@ -94,22 +111,22 @@ func (x *refusalSearch) sentOn(ctx context.Context, f store.Filter, sender strin
 		if err != nil {
 			return 0, err
 		}
-		x.sent = map[string]map[int]int64{}
+		x.taken = map[string]map[int]int64{}
 		for i := range cells {
 			day, err := time.Parse(time.DateOnly, cells[i].Keys[1])
 			if err != nil {
 				continue
 			}
-			sent := x.sent[cells[i].Keys[0]]
-			if sent == nil {
-				sent = map[int]int64{}
-				x.sent[cells[i].Keys[0]] = sent
+			taken := x.taken[cells[i].Keys[0]]
+			if taken == nil {
+				taken = map[int]int64{}
+				x.taken[cells[i].Keys[0]] = taken
 			}
-			sent[dayOf(day)] += cells[i].Messages
+			taken[dayOf(day)] += cells[i].Messages
 		}
 	}
 	for day := first; day <= last; day++ {
-		n += x.sent[sender][day]
+		n += x.taken[sender][day]
 	}
 	return n, nil
 }

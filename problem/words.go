@@ -244,7 +244,7 @@ func (in *incident) summary(p *Problem, w wording, what string) string {
 		text = strings.Replace(text, " is refused ", " is deferred ", 1)
 	}
 	if len(in.froms) > 0 {
-		from = strings.TrimPrefix(in.sentOn(strings.TrimPrefix(from, " from ")), "mail")
+		from = strings.TrimPrefix(in.withFrom(strings.TrimPrefix(from, " from ")), "mail")
 	}
 	return strings.NewReplacer("{who}", "Mail"+from, "{mail}", "mail"+from, "{at}", at, "{what}", what).Replace(text)
 }
@@ -265,7 +265,7 @@ func (in *incident) titles(all []traitCount, what string) (short, title string) 
 	verb += " "
 	mail := nameSome(worstOf(firstHour, all, func(c traitCount) string { return c.SenderDomain }), "our mail", "")
 	if len(in.froms) > 0 {
-		mail = in.sentOn(mail)
+		mail = in.withFrom(mail)
 	}
 	short = nameSome(provider.Names(providers), "the receiver", "others") + verb + mail
 	return short, short + ": " + cmp.Or(what, "no cause named")
