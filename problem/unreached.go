@@ -152,7 +152,11 @@ func (u *Unreached) Problem() Problem {
 		p.Summary = fmt.Sprintf("%d of %d messages to %s were delayed: %s", u.Lost, u.Tried, u.Name, cause)
 	}
 	p.ID = p.id()
-	p.Background = !u.Dead() && (p.few() || p.Theirs() && perDay(u.Lost, u.Until.Sub(u.Since)) <= noisePerDay && u.Share < noiseShare)
+	begun := u.Lost // messages of the period
+	if !u.Died {
+		begun -= u.Older
+	}
+	p.Background = !u.Dead() && (p.few() || p.Theirs() && perDay(begun, u.Until.Sub(u.Since)) <= noisePerDay && u.Share < noiseShare)
 	switch {
 	case u.Reason == bounce.Greylisted:
 		p.FirstCheck = "Whether all attempts come from one address of this server: several outgoing addresses, or IPv4 and IPv6 in turn, begin the greylisting again each time. If they do, tell the recipients' postmaster, by another way than mail; what waits is returned when its time in the queue is over."

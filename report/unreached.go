@@ -524,21 +524,26 @@ func (r *Report) unreached(ctx context.Context, s store.Reader, o Options, row *
 	if len(t.Do) > 0 {
 		u.Check = t.Do[0]
 	}
+	older := int64(0) // messages of earlier days
+	if !u.Died && c.taken == 0 && !began.IsZero() && r.waits.known {
+		older = r.waits.provider[row.Provider] - row.pending
+	}
 	if u.Died && c.taken == 0 {
 		tried, err := row.messages(ctx, s, o)
 		if err != nil {
 			return nil, afterwards{}, err
 		}
-		if older := int(tried - lost); older > 0 {
-			u.Lost, u.Tried, u.Waiting, u.Older = u.Lost+older, u.Tried+older, u.Waiting+older, older
-			u.Share = float64(part(tried, r.handled+int64(older)))
-		}
+		older = tried - lost
 		if u.Queue, err = r.queueOf(ctx, s, row.filter(o), cmp.Or(began, u.Since)); err != nil {
 			return nil, afterwards{}, err
 		}
 		if u.Queue != nil {
 			u.Retried = u.Queue.Retried
 		}
+	}
+	if n := int(older); n > 0 {
+		u.Lost, u.Tried, u.Waiting, u.Older = u.Lost+n, u.Tried+n, u.Waiting+n, n
+		u.Share = float64(part(lost+older, r.handled+older))
 	}
 	switch {
 	case c.taken > 0:

@@ -606,6 +606,22 @@ func TestThenPaused(t *testing.T) {
 	}
 }
 
+// TestWaitingOfEarlierDays holds that mail of earlier days that waits for a provider counts in its incident
+// as in the providers and the queue, also if the provider never took mail.
+func TestWaitingOfEarlierDays(t *testing.T) {
+	day := queueLog(t, 3*oneDay, sent("fine.example", 3*200, 0, oneDay/200), deferrals("big.example", 60, oneDay+hour, 40*time.Minute, hour, 5*oneDay, "expired"))
+	for n, want := range []int{1: 35, 60} {
+		if n == 0 {
+			continue
+		}
+		r := day(n)
+		list := r.Incidents()
+		if len(list) != 1 || list[0].Refused != want || list[0].Waiting != want || *r.Totals.Waiting != int64(want) || list[0].Share > 1 {
+			t.Errorf("day %d: %d waiting in all, %+v, want %d", n, *r.Totals.Waiting, list, want)
+		}
+	}
+}
+
 // TestShareOfOlder holds that a share of all mail counts the same mail in both numbers: on a day
 // with ten new messages, forty older ones are not 100 %.
 func TestShareOfOlder(t *testing.T) {
