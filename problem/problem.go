@@ -152,6 +152,12 @@ func (p *Problem) Outage() bool { return p.homemade && len(p.Providers) == 0 }
 // stolen; the next issue of a newsletter will be called spam again.
 func (p *Problem) Remains() bool { return p.Cause == causeFlood || p.Cause == causeContent }
 
+// OfSenders reports whether a fault of some sender domains or messages is refused: receivers take other
+// mail.
+func (p *Problem) OfSenders() bool {
+	return p.Cause == causeAuthentication || p.Cause == causeSender || p.Cause == causeContent
+}
+
 // Hops are the failing hosts, addresses or sockets of an outage, as the replies name them, by
 // provider.
 func (p *Problem) Hops() []string { return p.hops }

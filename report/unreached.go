@@ -424,7 +424,8 @@ func (r *Report) count(ctx context.Context, s store.Reader, f store.Filter, batc
 }
 
 // explain reports whether other problems explain a provider's failures: a problem about the provider
-// at the same time, or outages of ours that have half of the failures.
+// at the same time, or outages of ours that have half of the failures. A problem of some senders' own
+// does so if it has half of the failures: the provider takes others' mail meanwhile.
 func (r *Report) explain(by []problem.Problem, x *unreachedRow) bool {
 	var all, ours int64
 	for domain, n := range x.failed {
@@ -436,7 +437,11 @@ func (r *Report) explain(by []problem.Problem, x *unreachedRow) bool {
 		}
 	}
 	return ours > 0 && 2*ours >= all || slices.ContainsFunc(by, func(q problem.Problem) bool {
-		return (q.At(x.Provider) || q.At(x.name)) && !r.background(&q) && !q.Since.After(x.Last) && !x.First.After(q.Until)
+		var its int64
+		for _, reason := range x.theirs() {
+			its += q.Reasons[reason]
+		}
+		return (q.At(x.Provider) || q.At(x.name)) && (!q.OfSenders() || 2*its >= all) && !r.background(&q) && !q.Since.After(x.Last) && !x.First.After(q.Until)
 	})
 }
 
@@ -511,7 +516,7 @@ func (r *Report) unreached(ctx context.Context, s store.Reader, o Options, row *
 		return nil, afterwards{}, err
 	}
 	lost := max(row.undelivered()-(row.Hard-returned), returned)
-	if lost == 0 && c.taken > 0 && row.back.IsZero() { // all was taken later: see returned
+	if lost == 0 && c.taken > 0 && row.back.IsZero() { // all was delivered later: see Report.returned
 		return nil, afterwards{}, nil
 	}
 	u := problem.Unreached{

@@ -911,3 +911,50 @@ func TestOutageExplains(t *testing.T) {
 		})
 	}
 }
+
+// TestSenderAtFaultExplainsOnlyItsMail holds that a provider that takes no mail is an incident beside the
+// refusals of one sender domain there, during it and afterwards; and that the deferrals of that sender
+// domain alone are none.
+func TestSenderAtFaultExplainsOnlyItsMail(t *testing.T) {
+	const trouble = 4*oneDay + 10*hour
+	for _, test := range []struct {
+		name   string
+		until  time.Duration
+		others bool // the mail of others is deferred too
+		want   []string
+	}{
+		{"during", trouble + 3*hour - time.Minute, true, []string{"authentication", "provider"}},
+		{"in the morning", 5*oneDay + 7*hour, true, []string{"authentication", "provider"}},
+		{"others' mail is taken", 5*oneDay + 7*hour, false, []string{"authentication"}},
+	} {
+		build := mailLog(t, mondays, func(add func(time.Duration, string, string, bounce.Outcome, bounce.Reason)) {
+			for at := time.Duration(0); at < test.until; at += 5 * time.Minute {
+				add(at, "fine.example", "else.example", bounce.Delivered, bounce.NoReason)
+				outcome, reason := bounce.Delivered, bounce.NoReason
+				if at >= trouble && at < trouble+3*hour && test.others {
+					outcome, reason = bounce.Soft, bounce.SystemError
+				}
+				add(at+time.Second, "other.example", "big.example", outcome, reason)
+				if at >= 4*oneDay+8*hour && at < 4*oneDay+16*hour {
+					outcome, reason = bounce.Hard, bounce.AuthFailure
+				}
+				if at%(15*time.Minute) == 0 {
+					add(at+2*time.Second, "shop.example", "big.example", outcome, reason)
+				}
+			}
+		})
+		var got []string
+		r := build(Options{Filter: store.Filter{Since: mondays.Add(4 * oneDay), Until: mondays.Add(5 * oneDay)}})
+		for i := range r.Problems {
+			if in := r.incidentOf(i); !in.IsBackground() {
+				if got = append(got, r.Problems[i].Cause); in.Refused == 0 {
+					t.Errorf("%s: %s: 0 messages", test.name, in.Title)
+				}
+			}
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, test.want) {
+			t.Errorf("%s: %v, want %v: %s", test.name, got, test.want, r.Verdict.Sentence)
+		}
+	}
+}
