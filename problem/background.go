@@ -106,12 +106,30 @@ func (in *incident) delayed(seen *counter) bool {
 	return lasting < IncidentLeast || 2*lasting < seen.count(in.all, anyMessage) && perDay(lasting, in.until.sub(in.began)) < IncidentLeast
 }
 
+// peak returns the largest number of messages per day from the onset of an incident to one of its
+// refusals.
+func (in *incident) peak() (most float64) {
+	messages := map[uint64]bool{}
+	for _, r := range in.all {
+		messages[r.message] = true
+		most = max(most, perDay(len(messages), r.at.sub(in.began)))
+	}
+	return most
+}
+
+// endedBefore reports whether an incident ended before a period, so that its refusals in the period are
+// strays. A flood's mail may wait for days.
+func (p *Problem) endedBefore(since time.Time) bool {
+	return p.Cause != causeFlood && !p.Ongoing && !p.EndedAt.IsZero() && p.EndedAt.Before(since)
+}
+
 // perDay returns n per day, for at least one day.
 func perDay(n int, d time.Duration) float64 { return float64(n) * 24 / max(d.Hours(), 24) }
 
 // few reports whether less than an incident was refused. The period may hold only the end of a
 // larger problem. So a problem is not few if an incident was refused on each day since its onset,
-// and that was most mail of the same senders or many messages a day.
+// and that was most mail of the same senders or many messages a day; nor if it was refused on each day
+// up to some time, and all mail of these senders is refused still.
 func (p *Problem) few() bool {
 	if p.Homemade() || p.Messages >= IncidentLeast {
 		return false
@@ -121,5 +139,8 @@ func (p *Problem) few() bool {
 		return true
 	}
 	daily := perDay(t.Refused, t.Until.Sub(t.Since))
+	if p.Ongoing && t.Refused == t.Tried { // an incident once, and no mail was taken since
+		daily = max(daily, p.peak)
+	}
 	return daily < IncidentLeast || 2*t.Refused <= t.Tried && daily <= noisePerDay
 }

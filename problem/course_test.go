@@ -347,6 +347,29 @@ func TestSettled(t *testing.T) {
 	}
 }
 
+// TestStaysNamed holds that an incident of a small server stays one on days with a single message while all
+// mail is refused, and that its strays of a day after its end are background.
+func TestStaysNamed(t *testing.T) {
+	const news = "news@shop.example"
+	taken, listed := mail{outcome: good, code: 250}, mail{says: "554 5.7.1 Service unavailable; client [203.0.113.25] blocked using zen.spamhaus.org", outcome: bounce.Hard}
+	var mails []mail
+	for d, n := range []int{2, 2, 3, 1, 1, 1} {
+		mails = join(mails, daily(n, 8+d, 9+d, news, "u%d@big.example", "mx.big.example", listed))
+	}
+	mails = join(mails, daily(2, 0, 8, news, "u%d@big.example", "mx.big.example", taken), daily(20, 14, 17, news, "u%d@big.example", "mx.big.example", taken),
+		with(daily(1, 15, 16, news, "s%d@big.example", "mx.big.example", listed), func(m *mail) { m.id, m.at = "S"+m.id, m.at+11*time.Hour }),
+		daily(20, 0, 17, "else@other.example", "z%d@else.example", "mx.else.example", taken))
+	s := logOf(t, mails)
+	midnight := begin.Truncate(day)
+	for d := 9; d < 16; d++ {
+		found := problemsIn(t, s, store.Filter{Since: midnight.Add(time.Duration(d) * day), Until: midnight.Add(time.Duration(d+1) * day)})
+		named := slices.ContainsFunc(found, func(p problem.Problem) bool { return !p.Background && p.Level == problem.Confirmed })
+		if named != (d < 14) {
+			t.Errorf("day %d: named %v: %+v", d, named, found)
+		}
+	}
+}
+
 // TestStrays holds that a few refusals long before or long after an incident neither move its end nor
 // keep it from ending, that more of them are a relapse, and that a complete incident has ended when
 // two messages were taken.
@@ -426,6 +449,9 @@ func TestStrays(t *testing.T) {
 				found := problemsIn(t, s, store.Filter{Since: begin.Add(at - day), Until: begin.Add(at)})
 				if len(found) != 1 {
 					t.Fatalf("%v after the onset: %+v", at-onset, found)
+				}
+				if over := test.ended != 0 && test.ended < at-day; found[0].Background != over {
+					t.Errorf("%v after the onset: background %v, want %v", at-onset, found[0].Background, over)
 				}
 				p := found[0]
 				if p.Ongoing != (test.ended == 0) || !p.Ongoing && !p.EndedAt.Equal(begin.Add(test.ended)) {

@@ -125,7 +125,8 @@ type Problem struct {
 	// Reasons counts Attempts by reason.
 	Reasons map[bounce.Reason]int64 `json:"-"`
 
-	delayed   bool // see incident.delayed
+	delayed   bool    // see incident.delayed
+	peak      float64 // see incident.peak
 	rows      rows
 	keys      []key
 	selectors []string
@@ -322,6 +323,7 @@ func search(ctx context.Context, s store.Reader, f store.Filter, o Thresholds, w
 		if found[i].Background, err = found[i].isBackground(usual); err != nil {
 			return nil, err
 		}
+		found[i].Background = found[i].Background || found[i].endedBefore(f.Since)
 	}
 	rank := map[string]int{Confirmed: 0, Likely: 1, Watch: 2}
 	slices.SortFunc(found, func(a, b Problem) int {
