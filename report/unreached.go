@@ -54,9 +54,6 @@ func (r *Report) addUnreached(ctx context.Context, s store.Reader, o Options, ro
 	explaining, found := r.Problems[:len(r.Problems):len(r.Problems)], 0
 	explained := func(x *unreachedRow) bool { return known(x.Last).IsZero() || r.explain(explaining, x) }
 	add := func(batch []*unreachedRow) error {
-		if err := r.countBatch(ctx, s, o, batch); err != nil {
-			return err
-		}
 		for _, x := range batch {
 			if found == unreachedAtMost {
 				break
@@ -81,27 +78,36 @@ func (r *Report) addUnreached(ctx context.Context, s store.Reader, o Options, ro
 		}
 		return nil
 	}
-	var little []*unreachedRow
+	var many, little []*unreachedRow
 	served := r.routes.served(rows)
-	for len(rows) > 0 && found < unreachedAtMost {
-		var batch []*unreachedRow // providers whose mail is counted together
-		for len(rows) > 0 && len(batch) < unreachedAtMost {
-			x := &unreachedRow{ProviderRow: &rows[0], name: rows[0].Provider, reasons: map[bounce.Reason]int64{}}
-			rows = rows[1:]
-			switch {
-			case !slices.Contains(x.theirs(), x.Reason):
+	for i := range rows {
+		x := &unreachedRow{ProviderRow: &rows[i], name: rows[i].Provider, reasons: map[bounce.Reason]int64{}}
+		switch {
+		case !slices.Contains(x.theirs(), x.Reason):
+			continue
+		case x.Reason == bounce.RateLimited || x.Reason == bounce.Greylisted || x.Mark != MarkFails && (x.Mark != MarkTakes || x.lost() < markLeast):
+			if x.little = true; max(x.lost(), x.Failed, x.Soft) == 0 { // older messages may be tried
 				continue
-			case x.Reason == bounce.RateLimited || x.Reason == bounce.Greylisted || x.Mark != MarkFails && (x.Mark != MarkTakes || x.lost() < markLeast):
-				if x.little = true; max(x.lost(), x.Failed, x.Soft) == 0 { // older messages may be tried
-					continue
-				}
 			}
+		}
+		if !x.little {
+			many = append(many, x)
+			continue
+		}
+		x.is(r.routes, served)
+		little = append(little, x)
+	}
+	dead, err := r.died(ctx, s, o, little)
+	if err != nil {
+		return err
+	}
+	uncounted := dead
+	for len(many) > 0 && found < unreachedAtMost {
+		var batch []*unreachedRow // providers whose mail is counted together, the first ones with that of dead
+		for len(many) > 0 && len(batch) < unreachedAtMost {
+			x := many[0]
+			many = many[1:]
 			x.is(r.routes, served)
-			if x.little {
-				little = append(little, x)
-				continue
-			}
-			var err error
 			if x.Span, err = s.Span(ctx, x.failures(o)); err != nil {
 				return err
 			}
@@ -109,12 +115,15 @@ func (r *Report) addUnreached(ctx context.Context, s store.Reader, o Options, ro
 				batch = append(batch, x)
 			}
 		}
+		if err := r.countBatch(ctx, s, o, slices.Concat(batch, uncounted)); err != nil {
+			return err
+		}
+		uncounted = nil
 		if err := add(batch); err != nil {
 			return err
 		}
 	}
-	dead, err := r.died(ctx, s, o, little)
-	if err != nil {
+	if err := r.countBatch(ctx, s, o, uncounted); err != nil {
 		return err
 	}
 	return add(dead)
@@ -343,18 +352,18 @@ func (r *Report) countBatch(ctx context.Context, s store.Reader, o Options, batc
 	if err := r.count(ctx, s, days, batch, func(x *unreachedRow, c store.Cell) { x.takes = x.takes || c.Delivered > 0 }); err != nil {
 		return err
 	}
-	for _, takes := range [...]bool{false, true} {
-		f := course
-		if !takes { // mostly so; then the failures, a tenth of the rows, are enough
-			f.Outcomes = []bounce.Outcome{bounce.Soft, bounce.Hard}
-		}
-		part := slices.DeleteFunc(slices.Clone(batch), func(x *unreachedRow) bool { return x.takes != takes })
-		if err := r.count(ctx, s, f, part, func(x *unreachedRow, c store.Cell) { x.hours = append(x.hours, c) }, store.ByHour); err != nil {
-			return err
-		}
-		for _, x := range part {
-			x.hours = byHour(x.hours)
-		}
+	failures, deliveries := course, course
+	failures.Outcomes, deliveries.Outcomes = []bounce.Outcome{bounce.Soft, bounce.Hard}, []bounce.Outcome{bounce.Delivered}
+	takes := slices.DeleteFunc(slices.Clone(batch), func(x *unreachedRow) bool { return !x.takes }) // mostly few; failures are a tenth of the rows
+	hours := func(x *unreachedRow, c store.Cell) { x.hours = append(x.hours, c) }
+	if err := r.count(ctx, s, failures, batch, hours, store.ByHour); err != nil {
+		return err
+	}
+	if err := r.count(ctx, s, deliveries, takes, hours, store.ByHour); err != nil {
+		return err
+	}
+	for _, x := range batch {
+		x.hours = byHour(x.hours)
 	}
 	f := o.Filter
 	f.Outcomes, f.Reasons = []bounce.Outcome{bounce.Soft, bounce.Hard}, nil
