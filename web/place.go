@@ -268,13 +268,15 @@ func (v *screen) domain(ctx context.Context, r store.Reader, name string) error 
 			if err != nil {
 				return err
 			}
-			n, last := int64(0), ""
+			n, last := int64(0), &x.Faults[0]
 			for i := range x.Faults {
 				n += x.Faults[i].Attempts
-				last = x.Faults[i].Response
+				if x.Faults[i].Last.After(last.Last) {
+					last = &x.Faults[i]
+				}
 			}
 			to := v.url("trace", "q", x.Address)
-			people.Rows = append(people.Rows, row{URL: to, Cells: []cell{{Value: x.Address, URL: to}, figure(n, v.permanent(x.Address, "domain", name)), {Value: v.time(x.LastDelivered)}, {Value: last}}})
+			people.Rows = append(people.Rows, row{URL: to, Cells: []cell{{Value: x.Address, URL: to}, figure(n, v.permanent(x.Address, "domain", name)), {Value: v.time(x.LastDelivered)}, {Value: last.Response}}})
 		}
 		v.Tables = append(v.Tables, people)
 	}

@@ -1010,12 +1010,27 @@ func TestStandardDay(t *testing.T) {
 		s := dashboard(t, db, func(o *web.Options) {
 			o.Period, o.Now = period, func() time.Time { return at.Add(24 * time.Hour) }
 		})
-		page := text(t, ask(s, "GET", "/providers?format=json"))
+		page := text(t, ask(s, "GET", "/providers"))
 		if some := period == "2026-11-23"; strings.Contains(page, "bigmail.example") != some && period != "24h" {
 			t.Errorf("%s: mail %v, want %v", period, !some, some)
 		}
 		if !strings.Contains(page, want) {
 			t.Errorf("%s: no %q in\n%s", period, want, page)
 		}
+	}
+}
+
+// TestLastReply holds that the page of a domain shows the newest of a recipient's replies, whenever a reply
+// was seen first.
+func TestLastReply(t *testing.T) {
+	var b strings.Builder
+	for i, says := range []string{"550 5.1.1 No such user", "550 5.2.1 Mailbox disabled", "550 5.1.1 No such user"} {
+		stamp := time.Date(2026, 11, 23, 9, i, 0, 0, time.UTC).Format("Jan _2 15:04:05")
+		fmt.Fprintf(&b, "%s mx1 postfix/qmgr[1]: 4A1B2C%04X: from=<a@shop.example>, size=1, nrcpt=1 (queue active)\n", stamp, i)
+		fmt.Fprintf(&b, "%s mx1 postfix/smtp[1]: 4A1B2C%04X: to=<gone@big.example>, relay=mx1.big.example[192.0.2.1]:25, delay=1, delays=0/0/0/1, dsn=%s, status=bounced (host mx1.big.example[192.0.2.1] said: %s (in reply to RCPT TO command))\n", stamp, i, says[4:9], says)
+	}
+	s := dashboard(t, database(t, b.String()), nil)
+	if page := text(t, ask(s, "GET", "/domains/big.example.json")); !strings.Contains(page, `"last_reply": "550 5.1.1 No such user"`) {
+		t.Errorf("no newest reply in %s", page)
 	}
 }
