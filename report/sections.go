@@ -413,6 +413,9 @@ func against(what string, now, then int64) string {
 	case now == then:
 		return fmt.Sprintf("%s %d (as before)", what, now)
 	}
+	if times := float64(now) / float64(then); times >= 10 {
+		return fmt.Sprintf("%s %d (%.0f times, %d before)", what, now, times, then)
+	}
 	change := math.Round(100 * (float64(now)/float64(then) - 1))
 	return fmt.Sprintf("%s %d (%+.0f %%, %d before)", what, now, change+0, then) // -0 becomes 0
 }

@@ -157,3 +157,23 @@ func TestCameBack(t *testing.T) {
 		}
 	}
 }
+
+// TestAgainst holds the words of a comparison of two counts.
+func TestAgainst(t *testing.T) {
+	for _, c := range []struct {
+		now, then int64
+		want      string
+	}{
+		{0, 0, "soft 0 (as before)"},
+		{5, 0, "soft 5 (none before)"},
+		{5, 5, "soft 5 (as before)"},
+		{12, 10, "soft 12 (+20 %, 10 before)"},
+		{999, 1000, "soft 999 (+0 %, 1000 before)"},
+		{99, 10, "soft 99 (+890 %, 10 before)"},
+		{6405, 23, "soft 6405 (278 times, 23 before)"},
+	} {
+		if got := against("soft", c.now, c.then); got != c.want {
+			t.Errorf("%q, want %q", got, c.want)
+		}
+	}
+}

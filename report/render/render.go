@@ -90,15 +90,8 @@ func facts(r *report.Report, in *report.Incident, detail bool) []report.Fact {
 	if in.BeforeTried > 0 {
 		before = fmt.Sprintf("before: %d of %d", in.Before, in.BeforeTried)
 	}
-	if s := in.Sent; s != nil {
-		least, of := "", " since it began"
-		if s.Least {
-			least = "at least "
-		}
-		if s.Domains {
-			of += ", from all addresses of its sender domains"
-		}
-		add("Sent", "mail to "+least+table.Count(s.Recipients, "recipient")+of, fmt.Sprintf("%d delivered, %d returned, %d waiting", s.Delivered, s.Returned, s.Waiting))
+	if in.Sent != nil {
+		list = append(list, sentFact(in.Sent))
 	}
 	add(in.Label(), in.Figures(), before)
 	if q := in.Queue; q != nil {
@@ -145,6 +138,18 @@ func facts(r *report.Report, in *report.Incident, detail bool) []report.Fact {
 	return list
 }
 
+// sentFact is the mail of a flood.
+func sentFact(s *problem.Sent) report.Fact {
+	least, of := "", " since it began"
+	if s.Least {
+		least = "at least "
+	}
+	if s.Domains {
+		of += ", from all addresses of its sender domains"
+	}
+	return report.Fact{Label: "Sent", Value: "mail to " + least + table.Count(s.Recipients, "recipient") + of, Note: fmt.Sprintf("%d delivered, %d returned, %d waiting", s.Delivered, s.Returned, s.Waiting)}
+}
+
 // isCommand reports whether a fact is a command, which is not broken.
 func isCommand(f *report.Fact) bool { return f.Label == "Run" || f.Label == "List senders" }
 
@@ -174,7 +179,11 @@ func remains(in *report.Incident) []report.Fact {
 	if !in.Remains {
 		return nil
 	}
-	return []report.Fact{{Label: "Check first", Value: table.Cut(in.Check, longest)}, {Label: "Run", Value: in.Command}}
+	list := []report.Fact{{Label: "Check first", Value: table.Cut(in.Check, longest)}, {Label: "Run", Value: in.Command}}
+	if in.Sent != nil {
+		list = append([]report.Fact{sentFact(in.Sent)}, list...)
+	}
+	return list
 }
 
 // over describes an ended incident in a sentence.
@@ -184,7 +193,7 @@ func over(r *report.Report, in *report.Incident) string {
 		sender = "; " + in.SenderWords()
 	}
 	lost := ""
-	if in.Lost > 0 {
+	if in.Lost > 0 && in.Sent == nil {
 		lost = "; " + fate(in)
 	}
 	if told := r.Verdict.NamedEnded(); told != nil && told.ID == in.ID { // the headline has its title and figures
