@@ -9,6 +9,7 @@ import (
 
 	"bouncelog/bounce"
 	"bouncelog/internal/table"
+	"bouncelog/problem"
 	"bouncelog/report"
 	"bouncelog/store"
 )
@@ -184,6 +185,23 @@ func TestHeld(t *testing.T) {
 		}
 		if !slices.Equal(got, want) || all != text {
 			t.Errorf("%q: %q held in %q", text, got, all)
+		}
+	}
+}
+
+// TestFate holds that the returned messages of an incident that began earlier are told from those of its
+// whole queue.
+func TestFate(t *testing.T) {
+	for _, c := range []struct {
+		in   report.Incident
+		want string
+	}{
+		{report.Incident{Lost: 1}, "1 returned to its sender"},
+		{report.Incident{Lost: 5, Waiting: 15, Earlier: true}, "5 returned to their senders, 15 waiting"},
+		{report.Incident{Lost: 5, Waiting: 15, Earlier: true, Queue: &problem.Queue{Waiting: 15, GivenUp: 8}}, "5 returned to their senders in this period, 15 waiting"},
+	} {
+		if got := fate(&c.in); got != c.want {
+			t.Errorf("%q, want %q", got, c.want)
 		}
 	}
 }

@@ -159,6 +159,9 @@ func fate(in *report.Incident) string {
 	if in.Lost == 1 {
 		words = "1 returned to its sender"
 	}
+	if in.Earlier && in.Queue != nil { // which counts the earlier ones, too
+		words += " in this period"
+	}
 	if in.Waiting > 0 {
 		words += fmt.Sprintf(", %d waiting", in.Waiting)
 	}
