@@ -99,7 +99,7 @@ func fullReport(by store.Dimension) *report.Report {
 			Ended: "12 messages taken since", Refused: 9, Tried: 9, Share: 0.001, Recipients: 9, Valid: 9, Command: "bouncelog scan shop.example", Check: "SPF.",
 		}, {
 			Level: problem.Likely, Effect: problem.EffectReturned, Sent: &problem.Sent{Recipients: 1000, Delivered: 580, Returned: 400, Waiting: 20}, Title: "the account <clerk@office.example> sends a flood of mail", Since: at(23, 1, 0), Until: at(23, 3, 0),
-			Ended: "since then no more of its mail is returned than usual", Refused: 400, Lost: 400, Recipients: 400, Check: "Whether its password was stolen.", Command: "bouncelog report --by sasl-user --sort hard", Remains: true,
+			Ended: "since then no more of its mail is returned than usual", Refused: 400, Lost: 400, Recipients: 400, Reply: "550 5.1.1 User unknown", Check: "Whether its password was stolen.", Command: "bouncelog report --by sasl-user --sort hard", Remains: true,
 		}},
 		Background: &report.Background{Messages: 7, Providers: 3, Share: 0.0006, Command: "bouncelog report --section problems"},
 		Silence:    &report.Silence{Since: at(23, 23, 59), Seconds: 90000, Expected: 12000, Command: "bouncelog db info"},

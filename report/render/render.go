@@ -183,6 +183,9 @@ func remains(in *report.Incident) []report.Fact {
 		return nil
 	}
 	list := []report.Fact{{Label: "Check first", Value: table.Cut(in.Check, longest)}, {Label: "Run", Value: in.Command}}
+	if in.Reply != "" {
+		list = append([]report.Fact{{Label: "Sample reply", Value: table.Cut(in.Reply, longest)}}, list...)
+	}
 	if in.Sent != nil {
 		list = append([]report.Fact{sentFact(in.Sent)}, list...)
 	}
