@@ -93,7 +93,9 @@ func (x *refusalSearch) incidents(ctx context.Context) (list []*incident, histor
 			x.measure(in, histories)
 		}
 	}
-	found = x.joinVague(x.joinProviders(found, histories), histories)
+	if found, err = x.joinVague(ctx, x.joinProviders(found, histories), histories); err != nil {
+		return nil, nil, err
+	}
 	for _, in := range found {
 		if in.spam && len(in.refusals) > 0 {
 			if err := in.readOriginals(ctx, x.s); err != nil {

@@ -125,18 +125,22 @@ func (in *incident) continues(index map[key][]*incident, histories []store.Histo
 // takenSince reports whether the providers of the incident took takenBefore messages of its senders
 // between t and its onset, or whether that is not known.
 func (in *incident) takenSince(t moment, histories []store.History) bool {
-	if len(in.histories) == 0 {
-		return true
-	}
+	return len(in.histories) == 0 || len(in.takenFrom(t, histories)) >= takenBefore
+}
+
+// takenFrom returns a delivery of each message of the incident's senders that its providers took between
+// t and its onset.
+func (in *incident) takenFrom(t moment, histories []store.History) (list []store.Ref) {
 	taken := map[uint64]bool{}
 	for _, i := range in.histories {
 		for _, d := range histories[i].Deliveries {
-			if at := momentOf(d.Time); at >= t && at < in.began && in.senders[d.SenderDomain] {
+			if at := momentOf(d.Time); at >= t && at < in.began && in.senders[d.SenderDomain] && !taken[d.Message] {
 				taken[d.Message] = true
+				list = append(list, d.Ref())
 			}
 		}
 	}
-	return len(taken) >= takenBefore
+	return list
 }
 
 // moveOnset moves the onset of a named incident to the point where its refusals stand out from its

@@ -152,6 +152,7 @@ type refusalSearch struct {
 	retries map[[2]uint64]int // 4xx replies so far, by message and recipient; nil when all are read
 
 	sendersAsked int                      // see refusedMostly
+	originsAsked int                      // see ofOneOrigin
 	taken        map[string]map[int]int64 // messages taken, by sender domain and day; nil: not read yet
 
 	relay      string // the provider that most mail goes through, once relayKnown; "": none

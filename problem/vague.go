@@ -1,6 +1,7 @@
 package problem
 
 import (
+	"context"
 	"slices"
 	"strings"
 
@@ -51,7 +52,7 @@ func (in *incident) nameable() (ok, bySender bool) {
 
 // joinVague joins each vague incident to the first incident, in the order of their onsets, that
 // names its cause. All are measured already.
-func (x *refusalSearch) joinVague(list []*incident, histories []store.History) []*incident {
+func (x *refusalSearch) joinVague(ctx context.Context, list []*incident, histories []store.History) ([]*incident, error) {
 	inOrder := slices.Clone(list)
 	slices.SortStableFunc(inOrder, byOnset)
 	joined := map[*incident]bool{}
@@ -60,11 +61,20 @@ func (x *refusalSearch) joinVague(list []*incident, histories []store.History) [
 		if !v.vague() {
 			continue
 		}
-		i := slices.IndexFunc(inOrder, func(in *incident) bool { return x.namesCauseOf(in, v, histories) })
-		if i < 0 {
+		var in *incident
+		for _, named := range inOrder {
+			is, err := x.namesCauseOf(ctx, named, v, histories)
+			if err != nil {
+				return nil, err
+			}
+			if is {
+				in = named
+				break
+			}
+		}
+		if in == nil {
 			continue
 		}
-		in := inOrder[i]
 		in.join(v)
 		in.began = min(in.began, v.began)
 		in.vagueKeys = append(in.vagueKeys, v.keys...)
@@ -76,22 +86,38 @@ func (x *refusalSearch) joinVague(list []*incident, histories []store.History) [
 	}
 	for _, in := range grown {
 		in.takeOver()
+		x.claimRest(in)
 		x.measure(in, histories)
 	}
-	return slices.DeleteFunc(list, func(in *incident) bool { return joined[in] })
+	return slices.DeleteFunc(list, func(in *incident) bool { return joined[in] }), nil
+}
+
+// claimRest adds to an incident the unclaimed refusals, in its time, of the silent streams that joined it.
+func (x *refusalSearch) claimRest(in *incident) {
+	for _, k := range in.vagueKeys {
+		s := x.silent[k]
+		if s == nil {
+			continue
+		}
+		rest := claim(s.refusals, stretch{in.began, in.until})
+		in.all = append(in.all, rest...)
+		in.refusals = append(in.refusals, between(rest, x.since, x.until)...)
+	}
+	sortByTime(in.all)
+	sortByTime(in.refusals)
 }
 
 // namesCauseOf reports whether an incident names the cause of a vague one: they concern the same
 // mail, began together, and have not ended apart.
-func (x *refusalSearch) namesCauseOf(in, v *incident, histories []store.History) bool {
+func (x *refusalSearch) namesCauseOf(ctx context.Context, in, v *incident, histories []store.History) (bool, error) {
 	ok, bySender := in.nameable()
 	if !ok {
-		return false
+		return false, nil
 	}
 	at := providersOf(countTraits(in.all))
 	for _, name := range providersOf(countTraits(v.all)) {
 		if slices.Contains(at, name) { // it names two causes: see also absorb
-			return false
+			return false, nil
 		}
 	}
 	same := true // the senders of v are senders of in
@@ -100,20 +126,68 @@ func (x *refusalSearch) namesCauseOf(in, v *incident, histories []store.History)
 	}
 	switch {
 	case bySender && (v.named() || !same):
-		return false
+		return false, nil
 	case !bySender && (len(v.senders) < 2 && !same || v.others >= len(v.senders)): // it is about the senders
-		return false
+		return false, nil
 	case !bySender && (v.everybody == nil || float64(v.everybody.Refused) < addressShare*float64(v.everybody.Tried)):
-		return false
+		return false, nil
 	case (!in.ongoing || !v.ongoing) && in.until.sub(v.until).Abs() >= x.o.Window:
-		return false
+		return false, nil
 	}
 	first, later := in, v
 	if v.began < in.began {
 		first, later = v, in
 	}
 	read, known := covered(later.histories, histories, later.began.time())
-	return known && !read.First.After(first.began.time()) && later.began.sub(first.began) < x.o.Window && !later.takenSince(first.began, histories)
+	if !known || read.First.After(first.began.time()) || later.began.sub(first.began) >= x.o.Window {
+		return false, nil
+	}
+	if !later.takenSince(first.began, histories) {
+		return true, nil
+	}
+	return x.ofOneOrigin(ctx, first, later, histories)
+}
+
+// vagueAsked is the maximum number of pairs of incidents in one search whose origins are looked up.
+const vagueAsked = 20
+
+// ofOneOrigin reports whether one of several mail hosts, or instances of an MTA, sent the mail of both
+// incidents, and not the mail that the provider of the later one took since the earlier one began.
+func (x *refusalSearch) ofOneOrigin(ctx context.Context, first, later *incident, histories []store.History) (bool, error) {
+	if x.originsAsked++; x.originsAsked > vagueAsked {
+		return false, nil
+	}
+	var refs []store.Ref
+	for _, in := range [...]*incident{first, later} {
+		for _, i := range some(len(in.all)) {
+			refs = append(refs, in.all[i].ref())
+		}
+	}
+	refused := len(refs)
+	refs = append(refs, later.takenFrom(first.began, histories)...)
+	if len(refs) > originMessages {
+		return false, nil
+	}
+	found, err := x.s.Lookup(ctx, refs...)
+	if err != nil {
+		return false, err
+	}
+	var host, instance string
+	known, taken := false, 0
+	for i, a := range found {
+		switch {
+		case a == nil:
+		case i >= refused:
+			if a.Host == host && a.Instance == instance {
+				taken++
+			}
+		case !known:
+			host, instance, known = a.Host, a.Instance, true
+		case a.Host != host || a.Instance != instance:
+			return false, nil
+		}
+	}
+	return known && taken < takenBefore, nil
 }
 
 // isVague reports whether refusals with these traits came from a vague incident.

@@ -47,11 +47,29 @@ func TestVague(t *testing.T) {
 		return with(to(6, 7*day+when, from, from[:2]+at(relay), relay), func(m *mail) { m.id = fmt.Sprint(m.id, m.to) })
 	}
 	type answer struct{ Cause, From, At string }
+	host := func(name string, list []mail) []mail {
+		return with(list, func(m *mail) { m.host = name })
+	}
 	for _, test := range []struct {
 		name  string
 		mails []mail
 		want  []answer
 	}{
+		{
+			"one of two mail hosts is refused, and the mail of the other taken",
+			join(host("mx2", join(refuse(0, shop, google, dmarc), refuse(6*time.Hour, shop, yahoo, silent))), host("mx1", join(take(2*time.Hour, shop, yahoo), take(time.Hour, shop, google))), take(0, office, yahoo), take(0, office, google)),
+			[]answer{{"authentication", "shop.example", "google.com yahoodns.net"}},
+		},
+		{
+			"the mail of the refused host is taken in between",
+			join(host("mx2", join(refuse(0, shop, google, dmarc), take(2*time.Hour, shop, yahoo), refuse(6*time.Hour, shop, yahoo, silent))), take(0, office, yahoo), take(0, office, google)),
+			[]answer{{"authentication", "shop.example", "google.com"}, {"unknown", "shop.example", "yahoodns.net"}},
+		},
+		{
+			"different mail hosts are refused",
+			join(host("mx2", refuse(0, shop, google, dmarc)), host("mx3", refuse(6*time.Hour, shop, yahoo, silent)), take(2*time.Hour, shop, yahoo), take(0, office, yahoo), take(0, office, google)),
+			[]answer{{"authentication", "shop.example", "google.com"}, {"unknown", "shop.example", "yahoodns.net"}},
+		},
 		{
 			"a provider that names no cause, from the hour in which DMARC fails at another",
 			join(refuse(0, shop, google, dmarc), refuse(time.Hour, shop, yahoo, silent), take(0, office, yahoo), take(0, office, google)),
@@ -117,5 +135,23 @@ func TestVague(t *testing.T) {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestVagueRest holds that the silent refusals of the same mail, too few to stand out, are part of the
+// incident that names their cause.
+func TestVagueRest(t *testing.T) {
+	const shop, google, yahoo = "news@shop.example", "aspmx.l.google.com", "mta5.am0.yahoodns.net"
+	week := join(regular(6, 7, shop, "g%d@gmail.com", google), with(regular(6, 7, shop, "y%d@yahoo.com", yahoo), func(m *mail) { m.id += "y" }))
+	dmarc := mail{says: "550 5.7.26 Unauthenticated email from shop.example is not accepted due to domain's DMARC policy", stage: bounce.StageEOM}
+	silent := mail{says: "550 5.7.1 Message refused", stage: bounce.StageEOM}
+	host := func(name string, list []mail) []mail {
+		return with(list, func(m *mail) { m.host, m.id = name, m.id+m.to })
+	}
+	found := problemsOf(t, join(week, host("mx2", join(refused(24, 24, 7*day, shop, "g%d@gmail.com", google, dmarc), refused(1, 1, 7*day+time.Hour, shop, "y%d@yahoo.com", yahoo, silent),
+		refused(6, 6, 7*day+12*time.Hour, shop, "y%d@yahoo.com", yahoo, silent), refused(1, 1, 7*day+15*time.Hour, shop, "g%d@gmail.com", google, dmarc))),
+		host("mx1", join(to(40, 7*day+2*time.Hour, shop, "y%d@yahoo.com", yahoo), to(4, 7*day+13*time.Hour, shop, "g%d@gmail.com", google)))))
+	if len(found) != 1 || found[0].Messages != 32 {
+		t.Errorf("%d incidents, the first with %d messages", len(found), found[0].Messages)
 	}
 }
