@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -171,6 +172,17 @@ func (p *Problem) Concerns(provider string) bool {
 // At reports whether p is about a provider: refusals there, or an outage whose failing hop it is.
 func (p *Problem) At(provider string) bool {
 	return slices.Contains(p.Providers, provider) || p.Outage() && slices.Contains(p.hops, provider)
+}
+
+// NamedReasons returns the reason of a problem, and the others that name a cause in the period.
+func (p *Problem) NamedReasons() []bounce.Reason {
+	list := []bounce.Reason{p.Reason}
+	for _, reason := range slices.Sorted(maps.Keys(p.Reasons)) {
+		if reason != p.Reason && reason.NamesCause() {
+			list = append(list, reason)
+		}
+	}
+	return list
 }
 
 // FailedTo counts the failures of an outage, in the period, at a recipient domain in lower case, for

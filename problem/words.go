@@ -61,6 +61,9 @@ var namedWords = map[bounce.Reason]wording{
 	},
 }
 
+// ownListCheck is the first check if a provider's own list has the sending address.
+const ownListCheck = "The provider's own list: ask it to remove the sending address, by the form or address that the reply names, and send again what was returned. Then why it was listed: volume, complaints and bounces of the days before, a stolen password, a form."
+
 // otherFromWords are for mail that fails DMARC for the domain of its From:, which is not the sender
 // domain: see from.go.
 var otherFromWords = wording{
@@ -118,6 +121,9 @@ func (in *incident) words(reason bounce.Reason, detail, cause string) wording {
 	w := namedWords[reason]
 	if in.standing() {
 		w = namedWords[bounce.Reputation]
+		if reason == bounce.Blocklist || in.firstStage() != bounce.NoReason {
+			w.firstCheck = ownListCheck
+		}
 	}
 	if len(in.froms) > 0 {
 		w = otherFromWords
@@ -336,11 +342,19 @@ func (in *incident) what(reason bounce.Reason, detail string, providers int) str
 		return strings.ToUpper(detail) + " does not pass"
 	case reason == bounce.SenderRejected:
 		return "the sender's address is not accepted"
-	case in.standing() && reason == bounce.Blocklist && providers == 1:
-		return "listed on its own blocklist"
-	case in.standing() && reason == bounce.Blocklist:
-		return "listed on their own blocklists"
 	case in.standing():
+		list := "listed on its own blocklist"
+		if providers > 1 {
+			list = "listed on their own blocklists"
+		}
+		switch first := in.firstStage(); {
+		case first == bounce.Blocklist:
+			return list + ", then bad reputation"
+		case first == bounce.Reputation:
+			return "bad reputation, then " + list
+		case reason == bounce.Blocklist:
+			return list
+		}
 		return "bad reputation"
 	case reason == bounce.Blocklist:
 		return "listed by " + cmp.Or(detail, "a blocklist")
@@ -350,6 +364,35 @@ func (in *incident) what(reason bounce.Reason, detail string, providers int) str
 		return "called spam"
 	}
 	return ""
+}
+
+// firstStage returns, for a provider's own judgement of the sending address, the reason of its replies
+// before they changed to the other one of bounce.Blocklist and bounce.Reputation, in its first day, which
+// gives it its name. It is NoReason if they did not change once.
+func (in *incident) firstStage() bounce.Reason {
+	if !in.standing() {
+		return bounce.NoReason
+	}
+	var began, until [bounce.NumReasons]moment
+	n := map[bounce.Reason]map[uint64]bool{bounce.Blocklist: {}, bounce.Reputation: {}}
+	for _, r := range between(in.all, in.began, in.began.add(24*time.Hour)) {
+		if n[r.Reason] == nil {
+			continue
+		}
+		if len(n[r.Reason]) == 0 {
+			began[r.Reason] = r.at
+		}
+		until[r.Reason] = r.at
+		n[r.Reason][r.message] = true
+	}
+	switch {
+	case len(n[bounce.Blocklist]) < IncidentLeast || len(n[bounce.Reputation]) < IncidentLeast:
+	case until[bounce.Blocklist] < began[bounce.Reputation]:
+		return bounce.Blocklist
+	case until[bounce.Reputation] < began[bounce.Blocklist]:
+		return bounce.Reputation
+	}
+	return bounce.NoReason
 }
 
 // forwardedSummary returns from and to how many addresses the mail was forwarded, as far as the

@@ -141,18 +141,18 @@ type Report struct {
 	NoVerdict string    `json:"-"`
 	Now       time.Time `json:"-"` // Options.Now
 
-	asked          []string                   // Options.Sections
-	command        string                     // command that lists the problems
-	bySender       func(bounce.Reason) string // command that lists the sender domains with a reason
-	messages       int64                      // all messages of the period, regardless of the filter
-	handled        int64                      // the same per recipient: delivered, returned or waiting
-	after          map[int]afterwards         // by index in Problems
-	before         []problem.Problem          // see Verdict.EndedBefore
-	later          []problem.Problem          // see Verdict.Later
-	unreachedAfter map[string]afterwards      // by provider
-	routes         *Routes                    // of the mail in judged
-	waits          *queue                     // of the mail in judged
-	judged         *ProviderTable             // all providers, for the verdicts: see Judged
+	asked          []string                     // Options.Sections
+	command        string                       // command that lists the problems
+	bySender       func([]bounce.Reason) string // command that lists the sender domains with some reasons
+	messages       int64                        // all messages of the period, regardless of the filter
+	handled        int64                        // the same per recipient: delivered, returned or waiting
+	after          map[int]afterwards           // by index in Problems
+	before         []problem.Problem            // see Verdict.EndedBefore
+	later          []problem.Problem            // see Verdict.Later
+	unreachedAfter map[string]afterwards        // by provider
+	routes         *Routes                      // of the mail in judged
+	waits          *queue                       // of the mail in judged
+	judged         *ProviderTable               // all providers, for the verdicts: see Judged
 	listsMu        sync.Mutex
 	hours          func() ([]Point, error) // all attempts of the database, by hour
 	selected       func() ([]Point, error) // those of hours that the filter selects, whatever the outcome

@@ -123,9 +123,13 @@ func (o Options) problemsCommand() string {
 	return o.command(append([]string{"report", "--section", SectionProblems}, o.RerunProblems...)...)
 }
 
-// bySender returns the command that lists the sender domains whose mail failed for a reason.
-func (o Options) bySender(reason bounce.Reason) string {
-	return o.command("report", "--section", SectionDomains, "--by", string(store.BySenderDomain), "--reason", reason.String(), "--all")
+// bySender returns the command that lists the sender domains whose mail failed for one of some reasons.
+func (o Options) bySender(reasons []bounce.Reason) string {
+	words := make([]string, len(reasons))
+	for i, r := range reasons {
+		words[i] = r.String()
+	}
+	return o.command("report", "--section", SectionDomains, "--by", string(store.BySenderDomain), "--reason", strings.Join(words, ","), "--all")
 }
 
 // Entries yields the entries of the sections, each with the name of its section: the lines of

@@ -405,7 +405,7 @@ func (r *Report) incident(p *problem.Problem) Incident {
 	}
 	in.noise, in.expired = p.Background, p.Expired > 0
 	if len(p.SenderDomains) > problem.SendersNamed && p.Reason != bounce.NoReason {
-		in.ListSenders = r.bySender(p.Reason)
+		in.ListSenders = r.bySender(p.NamedReasons())
 	}
 	in.Scope = p.WhoActs()
 	return in
