@@ -15,9 +15,9 @@ import (
 	"bouncelog/store/storetest"
 )
 
-// TestCluster runs the contract of every engine on three nodes, one shard each. Two of its tests put
+// TestCluster runs the contract of every engine on three nodes, one shard each. One of its tests puts
 // some thousand questions with all kinds of filters, which takes many minutes on one machine: set
-// BOUNCELOG_CLUSTER=1 for them.
+// BOUNCELOG_CLUSTER=1 for it.
 func TestCluster(t *testing.T) {
 	node := chnode.Start(t, 3)[0]
 	databases := 0

@@ -18,6 +18,7 @@ func FuzzEngines(f *testing.F) {
 	})
 }
 
+// same checks that the same attempts are visible in both.
 func same(t testing.TB, want, got store.Store, f store.Filter) {
 	t.Helper()
 	w, err := want.Read(t.Context())
@@ -26,7 +27,7 @@ func same(t testing.TB, want, got store.Store, f store.Filter) {
 	g, err := got.Read(t.Context())
 	must(t, err)
 	defer g.Close()
-	storetest.Same(t, w, g, f)
+	storetest.SameRows(t, w, g, f)
 }
 
 func must(t testing.TB, err error) {

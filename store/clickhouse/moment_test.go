@@ -40,6 +40,6 @@ func TestSettled(t *testing.T) {
 		put(b)
 		must(t, d.conn.Exec(t.Context(), "OPTIMIZE TABLE source FINAL"))
 		same(t, want, d, store.Filter{})
-		storetest.Same(t, wantBefore, before, store.Filter{})
+		storetest.SameRows(t, wantBefore, before, store.Filter{})
 	}
 }
