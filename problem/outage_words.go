@@ -23,7 +23,7 @@ type outageKind struct {
 	// unrelated: the cause may be the records of one domain, so several recipient domains or
 	// recipients must be affected.
 	unrelated bool
-	// In firstCheck DOMAIN stands for the domain of a recipient.
+	// In firstCheck {domain} stands for the domain of a recipient.
 	firstCheck, otherExplanation, disprovedBy string
 }
 
@@ -101,12 +101,12 @@ var outageKinds = map[string]outageKind{
 	},
 	causeFull: {
 		does:             "says that the mailboxes of recipients who took mail before are full, and takes no mail: its storage may be full",
-		firstCheck:       "Ask the postmaster of DOMAIN, by another way than mail, whether the storage of the domain or a quota for all of it is full. Do not remove the addresses, and send again what was returned once the domain takes mail.",
+		firstCheck:       "Ask the postmaster of {domain}, by another way than mail, whether the storage of the domain or a quota for all of it is full. Do not remove the addresses, and send again what was returned once the domain takes mail.",
 		otherExplanation: "Several mailboxes became full at once, as by one large mailing.", disprovedBy: "Other recipients of the domain that take mail meanwhile.",
 	},
 	causeClosed: {
 		does:             "refuses all mail, though it took mail before: {what}",
-		firstCheck:       "What the reply asks for; then ask the postmaster of DOMAIN, by another way than mail, what was changed there. Do not remove the addresses, and send the mail again once the domain takes mail.",
+		firstCheck:       "What the reply asks for; then ask the postmaster of {domain}, by another way than mail, what was changed there. Do not remove the addresses, and send the mail again once the domain takes mail.",
 		otherExplanation: "This server was changed just before: its address, its TLS settings, its route to the domain.", disprovedBy: "Mail to the domain that is taken meanwhile.",
 	},
 	causeTLS: {
@@ -166,7 +166,7 @@ var (
 )
 
 // partialCheck is the first check of a lapse in which some mail is taken.
-const partialCheck = "Each mail exchanger of DOMAIN (dig DOMAIN MX) and each address behind one name: RCPT TO of the same recipient at each. Tell the postmaster of DOMAIN, by another way than mail, which one refuses. Do not remove the addresses, and send again what was returned."
+const partialCheck = "Each mail exchanger of {domain} (dig {domain} MX) and each address behind one name: RCPT TO of the same recipient at each. Tell the postmaster of {domain}, by another way than mail, which one refuses. Do not remove the addresses, and send again what was returned."
 
 // The words of lapses in which some mail is taken.
 var (
@@ -185,7 +185,7 @@ var (
 func closedWords(reason bounce.Reason, detail string) (what, check string) {
 	text := judge.VerdictText(bounce.Verdict{Reason: reason, Detail: detail})
 	if reason == bounce.DNSRouting && detail == "loop" {
-		check = "The route of this server to DOMAIN: an entry of its own (Postfix: transport_maps, relayhost; Exim: route_list) that leads to an old host, which sends the mail back. If there is none, tell the postmaster of DOMAIN, by another way than mail: its servers send the mail round. Send again what was returned."
+		check = "The route of this server to {domain}: an entry of its own (Postfix: transport_maps, relayhost; Exim: route_list) that leads to an old host, which sends the mail back. If there is none, tell the postmaster of {domain}, by another way than mail: its servers send the mail round. Send again what was returned."
 	}
 	return text.Title, check
 }
