@@ -113,6 +113,10 @@ func TestOutages(t *testing.T) {
 			nil,
 		},
 		{
+			"the same, on port 25 of the host of all mail", join(with(slices.Clone(before), func(m *mail) { m.relay = "smtp.relay.example" }), spread(30, 15, day, gap, mail{says: "450 4.7.1 Error: hourly message limit of 100 exceeded for office, try again later", outcome: bounce.Soft, relay: "smtp.relay.example"})),
+			[]answer{{"confirmed", "account", "at a limit or suspension of the sending account"}},
+		},
+		{
 			"a receiver that limits what it takes of us", join(before, spread(30, 1, day, gap, mail{says: "451 4.7.1 You have exceeded your hourly limit", outcome: bounce.Soft, relay: "mx.busy.example"})),
 			nil,
 		},
