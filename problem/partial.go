@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"bouncelog/bounce"
-	"bouncelog/store"
 )
 
 // If one of several mail exchangers of a domain, or one of the servers behind its name, lost its table
@@ -20,12 +19,11 @@ import (
 const partialTurns = 3
 
 // findPartial finds the partial lapses among the refusals of recipients who took mail before, by domain.
-// It removes the refusals of a partial lapse from the map. f selects refusals.
-func (w *outageSearch) findPartial(ctx context.Context, f store.Filter, valid map[string][]validRefusal) error {
+// It removes the refusals of a partial lapse from the map.
+func (w *outageSearch) findPartial(ctx context.Context, valid map[string][]validRefusal) error {
 	asked := 0
 	for _, domain := range slices.Sorted(maps.Keys(valid)) {
 		list := valid[domain]
-		slices.SortStableFunc(list, func(a, b validRefusal) int { return a.at.Compare(b.at) })
 		var rest []validRefusal
 		for len(list) > 0 {
 			n := 1
@@ -46,7 +44,7 @@ func (w *outageSearch) findPartial(ctx context.Context, f store.Filter, valid ma
 			if err != nil {
 				return err
 			}
-			cause, err := w.causeOfLapse(ctx, &lapseKind{}, l.run)
+			cause, err := w.causeOfLapse(ctx, l.run)
 			if err != nil {
 				return err
 			}
@@ -65,6 +63,13 @@ func (w *outageSearch) findPartial(ctx context.Context, f store.Filter, valid ma
 // alternating returns the lapse of refusals, in the order of time, between which the refused recipients
 // took mail, or nil.
 func (w *outageSearch) alternating(list []validRefusal) *lapse {
+	list = slices.DeleteFunc(slices.Clone(list), func(r validRefusal) bool {
+		cause := lapseCauses[r.failure.Reason]
+		return cause != causeTable && cause != causeHosted
+	})
+	if len(list) == 0 {
+		return nil
+	}
 	first, last := list[0].at, list[len(list)-1].at
 	if last.Sub(first) < theirsLasts {
 		return nil
