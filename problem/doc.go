@@ -22,6 +22,7 @@
 //     in words.
 //   - vague: an incident whose replies name no cause, or none that can be checked. It joins one that
 //     names its cause if both refuse the same mail at the same time.
+//   - relay host: the server of others that takes all mail of this one, or that it logs in to.
 //   - lapse: a run of failures of one domain that took mail before: the receiver is at fault. In a
 //     partial lapse, it takes other mail meanwhile.
 //   - expiry: a recipient of a message that was given up at the end of the queue lifetime.

@@ -177,7 +177,7 @@ type floodSearch struct {
 	f   store.Filter
 	o   Thresholds
 	all store.Span // span of the store
-	end moment     // see endOf
+	end moment     // see newest.end
 
 	seed maphash.Seed
 	rows bool // keep the rows behind the figures

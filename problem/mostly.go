@@ -12,7 +12,7 @@ import (
 )
 
 // Mostly names the sender that most refused messages of a problem come from: one newsletter, or one
-// account. The counts are messages, as in Problem.Messages.
+// account. Of a limit at the relay host, it is the sender that used the limit up. The counts are messages, as in Problem.Messages.
 type Mostly struct {
 	Address  string `json:"address,omitempty"` // envelope sender
 	Login    string `json:"login,omitempty"`   // that handed them in, from several addresses
@@ -32,7 +32,7 @@ func findMostly(ctx context.Context, s store.Reader, f store.Filter, list []Prob
 	asked := 0
 	for i := range list {
 		p := &list[i]
-		if p.Background || p.Homemade() || p.refusedAt == nil || p.Messages < mostlyMessages || asked == mostlyAsked {
+		if p.Background || p.Homemade() && p.Cause != causeAccount || p.refusedAt == nil || p.Messages < mostlyMessages || asked == mostlyAsked {
 			continue
 		}
 		asked++
@@ -64,7 +64,7 @@ func (p *Problem) findMostly(ctx context.Context, s store.Reader, f store.Filter
 	senders, logins := map[string]int{}, map[string]int{}
 	for i := range cells {
 		c := &cells[i]
-		if at := strings.LastIndexByte(c.Keys[0], '@'); at < 0 || !slices.Contains(p.SenderDomains, ascii.Lower(c.Keys[0][at+1:])) {
+		if at := strings.LastIndexByte(c.Keys[0], '@'); !p.Homemade() && (at < 0 || !slices.Contains(p.SenderDomains, ascii.Lower(c.Keys[0][at+1:]))) {
 			continue // another incident's
 		}
 		n := int(c.Messages)

@@ -56,6 +56,8 @@ const (
 	insecure
 	// vanished: the DNS does not know the recipient's domain, which took mail before; see findGone.
 	vanished
+	// relayed: the relay host takes next to none of the mail that it took before; see relayhost.go.
+	relayed
 	// disowned: the domain's server does not know a recipient, and takes no mail; see findLapses.
 	disowned
 
@@ -240,7 +242,8 @@ type outageSearch struct {
 	o       Thresholds
 	from    moment // failures are read from then on; 0: all
 	last    moment // time of the last attempt in the store, or the end of the period
-	end     moment // see endOf
+	end     moment // see newest.end
+	relays  nextHops
 	causes  map[string][]failure
 	theirs  map[string][]lapse // by cause: see theirCauses
 	seed    maphash.Seed
@@ -253,9 +256,9 @@ type outageSearch struct {
 
 // findOutages finds the faults of the sending side among the failed attempts that match f. If an
 // outage already goes on at the first failure that was read, findOutages reads more of the past.
-func findOutages(ctx context.Context, s store.Reader, f store.Filter, o Thresholds, end moment, reached *reached, gone *expiries, rows bool) ([]Problem, error) {
+func findOutages(ctx context.Context, s store.Reader, f store.Filter, o Thresholds, newest newest, reached *reached, gone *expiries, rows bool) ([]Problem, error) {
 	for back := o.Quiet(); ; back = min(outageFurther*back, o.Past) {
-		w := &outageSearch{s: s, f: f, o: o, end: end, causes: map[string][]failure{}, theirs: map[string][]lapse{}, seed: gone.seed, reached: reached, gone: gone, own: map[string]bool{}}
+		w := &outageSearch{s: s, f: f, o: o, end: newest.end, relays: newest.relays, causes: map[string][]failure{}, theirs: map[string][]lapse{}, seed: gone.seed, reached: reached, gone: gone, own: map[string]bool{}}
 		if !f.Since.IsZero() {
 			w.from = momentOf(f.Since.Add(-back))
 		}
@@ -273,7 +276,7 @@ func (w *outageSearch) find(ctx context.Context, rows bool) (found []Problem, er
 	if err := w.read(ctx); err != nil || w.last == 0 {
 		return nil, err
 	}
-	for _, step := range [...]func(context.Context) error{w.moveOthers, w.findGone, w.findLapses} {
+	for _, step := range [...]func(context.Context) error{w.findRelayHosts, w.moveOthers, w.findGone, w.findLapses} {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}
@@ -440,7 +443,7 @@ func (w *outageSearch) runs(ctx context.Context, cause string) (runs [][]failure
 		}
 		return list
 	}
-	for _, e := range [...]evidence{stated, denied, filtered, noRoute} {
+	for _, e := range [...]evidence{stated, relayed, denied, filtered, noRoute} {
 		runs = append(runs, w.byWindow(of(e))...)
 	}
 	for _, run := range w.byWindow(of(unrelayed)) {
@@ -920,7 +923,7 @@ func (x *outage) level() string {
 	switch {
 	case len(x.messages) < outageMany && share < outageShare, len(x.recipients) == 1 && share < 0.5:
 		return Watch
-	case x.kinds[stated]:
+	case x.kinds[stated], x.kinds[relayed] && x.cause == causeAccount:
 		return Confirmed
 	}
 	return Likely

@@ -209,6 +209,8 @@ func (x *outage) kind() outageKind {
 		what, check := closedWords(x.run[0].Reason, x.run[0].Detail)
 		k.does, k.firstCheck = strings.Replace(k.does, "{what}", what, 1), cmp.Or(check, k.firstCheck)
 		return k
+	case x.kinds[relayed] && !x.kinds[stated]:
+		return x.relayedKind()
 	case x.kinds[stated]:
 	case x.alive():
 		return aliveKind
@@ -254,8 +256,14 @@ func (x *outage) problem() *Problem {
 		Scan:    "bouncelog report --reason " + onset.Reason.String(),
 		Reasons: map[bounce.Reason]int64{}, keys: []key{{what: outageOf, detail: x.cause}}, failedTo: map[domainReason]int64{},
 	}
+	if x.kinds[relayed] {
+		p.relay = ascii.Lower(onset.RelayHost)
+	}
 	if x.cause == causeAccount {
 		p.Detail = cmp.Or(p.Detail, "account-limit")
+		if onset.Code != 0 && onset.RelayHost != "" {
+			p.refusedAt = &store.Destination{Relays: []string{onset.RelayHost}}
+		}
 	}
 	if onset.at < first.at {
 		p.FirstHeard = onset.at.time()
@@ -346,16 +354,22 @@ func (x *outage) why() string {
 		return "No TLS session that this server accepts was set up, and no mail to them was delivered meanwhile: a policy asks for TLS."
 	case x.alive():
 		return fmt.Sprintf("%d domains that have nothing to do with each other are not found, though they took mail before or since.", x.knownDomains)
+	case x.kinds[relayed] && !x.kinds[stated]:
+		return fmt.Sprintf("The relay host, which took the mail before, takes %s meanwhile, to %d domains that have nothing to do with each other. Its reply is its own: none of them was asked.", x.taken(), len(x.units))
 	case x.domain() != "":
 		return "The mail server says so itself, of this domain alone: its next hop, its loop or its TLS policy is in your configuration, unless the domain's own records name a wrong host."
 	case x.kinds[stated]:
 		return "The mail server, or the relay host that it logs in to, says so itself: no receiver was at fault."
 	}
-	arrived := "nothing"
+	return fmt.Sprintf("%d domains that have nothing to do with each other fail in the same way, and %s to others was delivered meanwhile.", len(x.units), x.taken())
+}
+
+// taken is the delivered mail of the time of an outage in words.
+func (x *outage) taken() string {
 	if x.arrived > 0 {
-		arrived = "only " + table.Count(x.arrived, "message")
+		return "only " + table.Count(x.arrived, "message")
 	}
-	return fmt.Sprintf("%d domains that have nothing to do with each other fail in the same way, and %s to others was delivered meanwhile.", len(x.units), arrived)
+	return "nothing"
 }
 
 // provesAddresses reports whether a delivery proves an address: one to a relay host does not.

@@ -133,6 +133,7 @@ type Problem struct {
 	selectors []string
 	hops      []string
 	homemade  bool
+	relay     string                 // the one host that refused all of it; "": several, or none
 	refusedAt *store.Destination     // the relays and domains that refused; nil: of no receiver
 	failedTo  map[domainReason]int64 // failures of an outage
 }
@@ -307,11 +308,11 @@ type wanted struct{ floods, outages, rows bool }
 
 func search(ctx context.Context, s store.Reader, f store.Filter, o Thresholds, w wanted) ([]Problem, error) {
 	o = o.withDefaults()
-	end, err := endOf(ctx, s, f)
+	newest, err := readNewest(ctx, s, f)
 	if err != nil {
 		return nil, err
 	}
-	reached, gone := newReached(f), newExpiries(s, f)
+	end, reached, gone := newest.end, newReached(f), newExpiries(s, f)
 	floods := &floodSearch{}
 	if w.floods {
 		if floods, err = findFloods(ctx, s, f, o, end, w.rows); err != nil {
@@ -324,10 +325,13 @@ func search(ctx context.Context, s store.Reader, f store.Filter, o Thresholds, w
 	}
 	var own []Problem
 	if w.outages {
-		if own, err = findOutages(ctx, s, f, o, end, reached, gone, w.rows); err != nil {
+		if own, err = findOutages(ctx, s, f, o, newest, reached, gone, w.rows); err != nil {
 			return nil, err
 		}
 	}
+	refused = slices.DeleteFunc(refused, func(p Problem) bool {
+		return slices.ContainsFunc(own, func(q Problem) bool { return q.coversAtRelay(&p) })
+	})
 	found := append(append(append([]Problem{}, own...), floods.problems()...), refused...)
 	usual := &usualMail{ctx: ctx, s: s, f: f}
 	for i := range found {
@@ -352,27 +356,38 @@ const (
 	strayAttempts = 1000
 )
 
-// endOf returns the time up to which the log shows whether a problem goes on: the time of the
-// newest message without the strays, or the end of the period. If the log has only strays, it is
-// the time of the newest.
-func endOf(ctx context.Context, s store.Reader, f store.Filter) (end moment, err error) {
+// A newest tells what the newest attempts of the log show: the end of the search, and the relays.
+type newest struct {
+	// end is the time up to which the log shows whether a problem goes on: the time of the newest
+	// message without the strays, or the end of the period. If the log has only strays, it is the time
+	// of the newest.
+	end    moment
+	relays nextHops
+}
+
+// readNewest reads the newest attempts.
+func readNewest(ctx context.Context, s store.Reader, f store.Filter) (n newest, err error) {
 	messages := map[[3]string]bool{}
+	read := 0
 	for a, err := range s.Attempts(ctx, store.Filter{}, store.Page{Limit: strayAttempts, Newest: true}) {
 		if err != nil {
-			return 0, err
+			return n, err
 		}
-		messages[[...]string{a.Host, a.Instance, a.QueueID}] = true
-		if len(messages) == 1 || len(messages) > strays {
-			end = momentOf(a.Time)
+		if len(messages) <= strays {
+			messages[[...]string{a.Host, a.Instance, a.QueueID}] = true
+			if len(messages) == 1 || len(messages) > strays {
+				n.end = momentOf(a.Time)
+			}
 		}
-		if len(messages) > strays {
+		n.relays.note(&a.Delivery)
+		if read++; len(messages) > strays && (read >= hopsRead || n.relays.n >= hopsNoted) {
 			break
 		}
 	}
 	if !f.Until.IsZero() {
-		end = min(end, momentOf(f.Until))
+		n.end = min(n.end, momentOf(f.Until))
 	}
-	return end, nil
+	return n, nil
 }
 
 // Searched returns the reasons of the failed attempts that Find examines. Without a new attempt

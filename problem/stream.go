@@ -139,7 +139,7 @@ type refusalSearch struct {
 	since, until moment // the period; until is exclusive
 	from         moment // start of the refusals that were read
 	last         moment // time of the last attempt in the store, or the end of the period
-	end          moment // see endOf
+	end          moment // see newest.end
 
 	named, silent map[key]*stream
 	traits        map[*store.Traits]*traits

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"bouncelog/bounce"
+	"bouncelog/internal/ascii"
 	"bouncelog/internal/provider"
 	"bouncelog/internal/table"
 	"bouncelog/store"
@@ -184,6 +185,9 @@ func (in *incident) problem(o Thresholds, seen *counter) Problem {
 	var at store.Stream
 	from(&at, in.refusals)
 	p.refusedAt = &store.Destination{Relays: at.Relays, Domains: at.Domains}
+	if relays := distinctTraits(counts, func(c traitCount) string { return ascii.Lower(c.RelayHost) }); len(relays) == 1 {
+		p.relay = relays[0]
+	}
 	if in.defers() && p.Returned == 0 {
 		p.Effect = EffectDeferred
 	}
