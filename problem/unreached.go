@@ -13,7 +13,8 @@ import (
 const causeProvider = "provider"
 
 // Unreached is a provider to which most mail is not delivered, for a reason of the provider: no
-// connection, no DNS. The sending side is not at fault, but has to know. Detail tells if the next
+// connection, no DNS. The sending side is not at fault, but has to know. If the provider takes nothing, the
+// reason may be one of the sending side or of its messages. Detail tells if the next
 // hop is the sending side's own. Package report finds an Unreached in its table of providers.
 type Unreached struct {
 	Provider string
@@ -124,15 +125,21 @@ func (u *Unreached) Problem() Problem {
 	if judge.OwnDetail(u.Detail) { // the provider was not contacted
 		short = "mail to " + u.Name + " does not leave this side"
 	}
-	defers := u.Dead() && (u.Reason == bounce.RateLimited || u.Reason == bounce.SystemError || u.Reason == bounce.Greylisted)
-	if defers {
+	// refuses: most was returned at once, with a 5xx reply, and not at the end of the queue lifetime.
+	refuses := 2*(u.Returned-int(u.Reasons[bounce.Expired])) > u.Lost
+	replies := asksSender(u.Reason) || u.Reason == bounce.RateLimited || u.Reason == bounce.SystemError || u.Reason == bounce.Greylisted
+	defers := u.Dead() && replies && !refuses
+	switch {
+	case defers:
 		short = u.Name + " defers all our mail"
+	case u.Dead() && replies:
+		short = u.Name + " refuses all our mail"
 	}
 	cause, why := u.Cause, u.Why
 	switch u.Reason {
 	case bounce.Greylisted:
 		cause, why = "greylisting that never ends", "It defers each attempt as if it were the first: it keeps no record of them, or each comes from another address."
-	case bounce.RateLimited:
+	case bounce.RateLimited: // too much mail of ours would be no such incident: see Stalled
 		cause, why = "it says that it is busy", "Its replies speak of too much mail, but this is no more than usual, and none is taken."
 	}
 	p := Problem{
@@ -160,6 +167,10 @@ func (u *Unreached) Problem() Problem {
 	switch {
 	case u.Reason == bounce.Greylisted:
 		p.FirstCheck = "Whether all attempts come from one address of this server: several outgoing addresses, or IPv4 and IPv6 in turn, begin the greylisting again each time. If they do, tell the recipients' postmaster, by another way than mail; what waits is returned when its time in the queue is over."
+	case asksSender(u.Reason):
+		p.FirstCheck = strings.TrimSpace("What the reply asks for, and what was changed here just before (bouncelog explain LINE). " + u.Check)
+	case u.Dead() && replies && refuses:
+		p.FirstCheck = "Whether others see the same (the provider's status page, lists of postmasters), and what its reply asks for. Send again what was returned once it takes mail."
 	case defers:
 		p.FirstCheck = "Whether others see the same (the provider's status page, lists of postmasters). The mail server tries again by itself; if it stays so, tell the recipients another way, for what waits is returned when its time in the queue is over."
 	case u.Dead() && p.Theirs():
@@ -169,14 +180,24 @@ func (u *Unreached) Problem() Problem {
 		}
 		p.FirstCheck = "Whether its mail exchanger has moved or is gone: dig " + name + " MX, and a connection to port 25 there. If it stays so, tell the recipients another way: what waits is returned when its time in the queue is over."
 	}
-	if u.Dead() && p.Theirs() {
+	if u.Dead() && !judge.OwnDetail(u.Detail) {
 		p.Why = strings.TrimSpace(p.Why + " It took mail before, and none since these failures began.")
 	}
 	return p
 }
 
-// Theirs reports whether the problem is an Unreached whose mail left the sending side.
-func (p *Problem) Theirs() bool { return p.Unreached() && !judge.OwnDetail(p.Detail) }
+// asksSender reports whether the sending side has to act on a provider that takes nothing for a reason. A
+// rate limit that stops the usual mail is no matter of its rate.
+func asksSender(reason bounce.Reason) bool {
+	scope := judge.ReasonText(reason).Scope
+	return reason != bounce.RateLimited && (scope == bounce.ScopeSender || scope == bounce.ScopeMessage)
+}
+
+// Theirs reports whether the problem is an Unreached that the provider has to mend: the mail left the
+// sending side, and the reply asks nothing of it.
+func (p *Problem) Theirs() bool {
+	return p.Unreached() && !judge.OwnDetail(p.Detail) && !asksSender(p.Reason)
+}
 
 // WhoActs returns who has to act on a problem.
 func (p *Problem) WhoActs() bounce.Scope {

@@ -30,13 +30,20 @@ var theirs = bounce.Reasons(func(r bounce.Reason) bool {
 	return r == bounce.RateLimited || r != bounce.Expired && judge.ReasonText(r).Scope == bounce.ScopeRemote
 })
 
-// theirs are the reasons of the failures of a row. Greylisting is the receiver's trouble only if it
-// never ends: see problem.Unreached.Dead.
+// theirs are the reasons of the failures of a row. Greylisting counts only if it never ends, and a reason
+// that lies with this side only if the provider takes nothing: see problem.Unreached.Dead.
 func (x *unreachedRow) theirs() []bounce.Reason {
-	if x.Reason == bounce.Greylisted {
-		return append(slices.Clone(theirs), bounce.Greylisted)
+	if !slices.Contains(theirs, x.Reason) {
+		return append(slices.Clone(theirs), x.Reason)
 	}
 	return theirs
+}
+
+// anyReason reports whether a provider that takes nothing may be an incident for a reason that is neither
+// its own nor the recipients'.
+func (x *unreachedRow) anyReason() bool {
+	scope := judge.ReasonText(x.Reason).Scope
+	return (x.Mark == MarkFails || x.Mark == MarkTakes) && x.lost() >= markLeast && (scope == bounce.ScopeSender || scope == bounce.ScopeMessage)
 }
 
 // losing are the reasons for which the mail of a row is given up: what expires failed for one of theirs.
@@ -83,9 +90,9 @@ func (r *Report) addUnreached(ctx context.Context, s store.Reader, o Options, ro
 	for i := range rows {
 		x := &unreachedRow{ProviderRow: &rows[i], name: rows[i].Provider, reasons: map[bounce.Reason]int64{}}
 		switch {
-		case !slices.Contains(x.theirs(), x.Reason):
+		case !slices.Contains(theirs, x.Reason) && x.Reason != bounce.Greylisted && !x.anyReason():
 			continue
-		case x.Reason == bounce.RateLimited || x.Reason == bounce.Greylisted || x.Mark != MarkFails && (x.Mark != MarkTakes || x.lost() < markLeast):
+		case x.Reason == bounce.RateLimited || x.anyReason() || x.Reason == bounce.Greylisted || x.Mark != MarkFails && (x.Mark != MarkTakes || x.lost() < markLeast):
 			if x.little = true; max(x.lost(), x.Failed, x.Soft) == 0 { // older messages may be tried
 				continue
 			}

@@ -30,7 +30,8 @@ type deferral struct {
 	says   string          // the MTA's words; "": a connection timed out
 	reason bounce.Reason   // of says
 	detail string
-	end    string // "": queued, else sent, expired or unknown, at the last of the tries; or removed, an hour after it
+	reply  bool   // says is a reply of the relay
+	end    string // "": queued, else sent, expired, unknown or refused, at the last of the tries; or removed, an hour after it
 }
 
 // deferrals returns n messages, one every gap since at. Each is tried at once and then every step,
@@ -88,6 +89,9 @@ func queueDays(t *testing.T, until time.Duration, mails ...[]deferral) (days fun
 						a.Verdict.Scope = bounce.ScopeSender
 					}
 				}
+				if d.reply {
+					a.Local, a.Code, a.RelayHost, a.Verdict.Scope, a.Verdict.Confidence = false, 421, "mx."+d.domain, judge.ReasonText(d.reason).Scope, bounce.NamedCause
+				}
 				if d.listed {
 					a.Local, a.Code, a.RelayHost, a.Response = false, 451, "mx."+d.domain, "451 4.7.1 listed"
 					a.Verdict = bounce.Verdict{Reason: bounce.Blocklist, Detail: "spamhaus-zen", Scope: bounce.ScopeSender, Rule: "test", Confidence: bounce.NamedCause}
@@ -110,6 +114,8 @@ func queueDays(t *testing.T, until time.Duration, mails ...[]deferral) (days fun
 				case last && d.end == "unknown":
 					a.Outcome, a.Status, a.Local, a.Code, a.Response, a.RelayHost = bounce.Hard, "bounced", false, 550, "550 5.1.1 unknown", "mx."+d.domain
 					a.Verdict = bounce.Verdict{Reason: bounce.UserUnknown, Scope: bounce.ScopeRecipient, Rule: "test"}
+				case last && d.end == "refused":
+					a.Outcome, a.Status, a.Code = bounce.Hard, "bounced", 550
 				case last && d.end == "expired":
 					a.Outcome, a.Status, a.Verdict = bounce.Hard, "expired", bounce.Verdict{Reason: bounce.Expired, Scope: bounce.ScopeRemote, Rule: "test"}
 				}
@@ -326,6 +332,44 @@ func TestStalledAmongReturned(t *testing.T) {
 		if want := "big.example defers all our mail: server trouble: 50 of 50"; len(got) != 1 || got[0] != want {
 			t.Errorf("from day %d: %q, want %q", from, got, want)
 		}
+	}
+}
+
+// TestTakesNothing holds that a provider that takes nothing of the usual mail is an incident, too, if its
+// replies ask something of this side, with words that fit what became of the mail.
+func TestTakesNothing(t *testing.T) {
+	at := 4*oneDay + 8*hour
+	others, usual := sent("fine.example", 8*400, 0, oneDay/400), sent("big.example", int(at/hour)*10, 0, hour/10)
+	failed := func(reason bounce.Reason, end string) []deferral {
+		list := deferrals("big.example", 30, at, hour/10, hour, 0, end)
+		for i := range list {
+			list[i].says, list[i].reason, list[i].reply = "550 5.7.1 no", reason, true
+			if end == "" {
+				list[i].tries = append(list[i].tries, list[i].tries[0]+hour/2)
+			}
+		}
+		return list
+	}
+	for _, c := range []struct {
+		name  string
+		mails []deferral
+		want  string
+	}{
+		{"TLS is required", failed(bounce.TLS, ""), "big.example defers all our mail: no acceptable TLS, sender acts, 0 of 30 returned"},
+		{"all messages are malformed", failed(bounce.ContentRejected, "refused"), "big.example refuses all our mail: content refused, sender acts, 30 of 30 returned"},
+		{"some is taken", slices.Concat(failed(bounce.ContentRejected, "refused"), sent("big.example", 30, at+time.Minute, hour/10)), "nothing"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := "nothing"
+			for _, in := range queueLog(t, at+3*hour, others, usual, c.mails)(4).Incidents() {
+				if !in.IsBackground() {
+					got = fmt.Sprintf("%s, %s acts, %d of %d returned", in.Title, in.Scope, in.Lost, in.Refused)
+				}
+			}
+			if got != c.want {
+				t.Errorf("%s, want %s", got, c.want)
+			}
+		})
 	}
 }
 
