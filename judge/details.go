@@ -13,7 +13,7 @@ func VerdictText(v bounce.Verdict) Text {
 	if v.Reason == bounce.NoReason {
 		return t
 	}
-	d := detailText(v.Detail)
+	d := textsOf(v)
 	if d.Title != "" {
 		t.Title = d.Title
 	}
@@ -34,6 +34,19 @@ func VerdictText(v bounce.Verdict) Text {
 	}
 	t.Scope = v.Scope
 	return t
+}
+
+// DetailActions returns the actions for a verdict that its detail knows better than its reason, the most
+// important first; nil if the detail has none of its own.
+func DetailActions(v bounce.Verdict) []string { return textsOf(v).Do }
+
+// textsOf returns the texts that the detail of a verdict adds to its reason.
+func textsOf(v bounce.Verdict) detailWords {
+	d := detailText(v.Detail)
+	if d.only != bounce.NoReason && d.only != v.Reason {
+		return detailWords{}
+	}
+	return d
 }
 
 // detailText returns the texts that a detail adds to its reason; empty for details that need no
@@ -62,15 +75,38 @@ func listOf(detail string) string {
 type detailWords struct {
 	Text
 	instead bool
-	turn    string // who acts, in words; replaces the text of the scope
+	turn    string        // who acts, in words; replaces the text of the scope
+	only    bounce.Reason // the one reason that the texts are for; NoReason: any
 }
 
 const turnOwn = "You: your own server says so. Check its tables before you remove the address."
 
 func adds(meaning string) detailWords { return detailWords{Text: Text{Meaning: meaning}} }
 
+// endUserActions are for a sending address that counts as that of an end user.
+var endUserActions = []string{
+	"Send through a smarthost: the SMTP relay of your provider (relayhost; Exim: dc_smarthost, route_list).",
+	"With a fixed address: set a PTR record that looks like a mail server's, and have the address taken off the PBL.",
+}
+
 var detailTexts = map[string]detailWords{
-	"t-online":             adds("T-Online refuses the sending address: ask tosa@rx.t-online.de, and name the address (tobr@rx.t-online.de where the reply says so)."),
+	"t-online": {Text: Text{
+		Title:   "address not known to T-Online",
+		Meaning: "T-Online refuses the sending address.",
+		Do: []string{
+			"Write to tosa@rx.t-online.de (to tobr@rx.t-online.de if the reply names that), and name the sending address: T-Online takes mail only from addresses that it knows.",
+			"Before that: the address needs a PTR record whose name leads back to it and shows its owner, and the web page of that domain needs an imprint.",
+		},
+		Retry: "After the answer of T-Online.",
+	}},
+	"microsoft": {only: bounce.Blocklist, Text: Text{
+		Title:   "on Microsoft's own blocklist",
+		Meaning: "Here it is Microsoft's own list.",
+		Do: []string{
+			"Ask Microsoft to remove the sending address: https://sender.office.com/ if the reply has 5.7.511 or 5.7.606 to 5.7.649, https://olcsupport.office.com/ if it has S3140 or S3150.",
+			"Find out why it was listed: volume, complaints and bounces of the days before, a stolen password, a form, an address inherited with the listing.",
+		},
+	}},
 	"spf":                  adds("Here it is SPF: the sending address is not allowed by the envelope sender's domain (or HELO), or the record is broken."),
 	"dkim":                 adds("Here it is DKIM: no signature, or none that verifies."),
 	"dmarc":                adds("Here it is DMARC: neither SPF nor DKIM passed for the domain in From:, and that domain asks receivers to refuse such mail."),
@@ -81,7 +117,7 @@ var detailTexts = map[string]detailWords{
 	"helo":                 adds("Here it is HELO: the name the server greets with does not exist or does not fit."),
 	"receiver-dnsbl-error": adds("The list refused the receiver's query (open resolver, query limit) and the receiver took that for a listing: their set-up is broken, you are not listed."),
 	"spamhaus":             adds("The list is one of Spamhaus's: ZEN joins SBL (sources of spam), CSS (low reputation), XBL (compromised hosts), PBL (addresses that should not send directly); DBL lists domains."),
-	"spamhaus-pbl":         adds("The PBL lists addresses of end users and hosts that should not send mail directly: use a relay, or have the address taken off."),
+	"spamhaus-pbl":         {Text: Text{Title: "on Spamhaus's PBL", Meaning: "The PBL lists addresses of end users and hosts that should not send mail directly.", Do: endUserActions}},
 	"spamhaus-xbl":         adds("The XBL lists addresses of compromised machines: look for malware or an open proxy before asking for removal."),
 	"spamhaus-dbl":         adds("The DBL lists domains: that of the sender, HELO, or a link."),
 
@@ -343,7 +379,7 @@ var detailTexts = map[string]detailWords{
 	"dynamic": {Text: Text{
 		Title:   "address of an end user's line",
 		Meaning: "The sending address counts as dynamic or as that of an end user.",
-		Do:      []string{"Send through a smarthost: the SMTP relay of your provider (relayhost; Exim: dc_smarthost, route_list).", "With a fixed address: set a PTR record that looks like a mail server's, and have the address taken off the PBL."},
+		Do:      endUserActions,
 		Retry:   "Not directly from this address.",
 	}},
 	"smtputf8": {Text: Text{

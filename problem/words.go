@@ -12,6 +12,7 @@ import (
 	"bouncelog/internal/ascii"
 	"bouncelog/internal/provider"
 	"bouncelog/internal/table"
+	"bouncelog/judge"
 	"bouncelog/store"
 )
 
@@ -141,6 +142,22 @@ func (in *incident) words(reason bounce.Reason, detail, cause string) wording {
 	return w
 }
 
+// actionsOf returns the actions that the details of refusals for a reason know, if all of them know the
+// same; else "".
+func actionsOf(counts []traitCount, reason bounce.Reason) (actions string) {
+	for _, c := range counts {
+		if c.Reason != reason {
+			continue
+		}
+		do := strings.Join(judge.DetailActions(c.Verdict), " ")
+		if do == "" || actions != "" && do != actions {
+			return ""
+		}
+		actions = do
+	}
+	return actions
+}
+
 // addressesOf returns the distinct addresses of the recipients of some refusals, in order. The
 // result is never nil, so that JSON has a list.
 func addressesOf(refusals []*refusal, seen *counter, of func(*refusal) bool) []string {
@@ -169,6 +186,9 @@ func (in *incident) problem(o Thresholds, seen *counter) Problem {
 	detail := commonest(say, func(c traitCount) string { return c.Detail })
 	cause, why := in.guessCause(s)
 	w := in.words(reason, detail, cause)
+	if do := actionsOf(say, reason); do != "" && in.named() && !in.spam && !in.forwarded && len(in.froms) == 0 {
+		w.firstCheck = do
+	}
 	p := Problem{
 		Level: in.level, Reason: reason, Detail: detail, Cause: w.cause, Effect: EffectRefused,
 		SenderDomains: s.senders, Providers: s.providers, Domains: distinctTraits(counts, func(c traitCount) string { return c.RecipientDomain }),
