@@ -129,7 +129,9 @@ func (x *refusalSearch) namesCauseOf(ctx context.Context, in, v *incident, histo
 		return false, nil
 	case !bySender && (len(v.senders) < 2 && !same || v.others >= len(v.senders)): // it is about the senders
 		return false, nil
-	case !bySender && (v.everybody == nil || float64(v.everybody.Refused) < addressShare*float64(v.everybody.Tried)):
+	case in.keys[0].reason == bounce.Blocklist && slices.ContainsFunc(v.all, func(r *refusal) bool { return r.Reason == bounce.Reputation }): // volume, complaints
+		return false, nil
+	case !bySender && !refusesAddress(in, v, histories):
 		return false, nil
 	case (!in.ongoing || !v.ongoing) && in.until.sub(v.until).Abs() >= x.o.Window:
 		return false, nil
@@ -146,6 +148,25 @@ func (x *refusalSearch) namesCauseOf(ctx context.Context, in, v *incident, histo
 		return true, nil
 	}
 	return x.ofOneOrigin(ctx, first, later, histories)
+}
+
+// refusesAddress reports whether the providers of a vague incident refuse so much of the mail of all
+// senders, from its onset until the end of either incident, that they judge the sending address.
+func refusesAddress(in, v *incident, histories []store.History) bool {
+	read, known := covered(v.histories, histories, v.began.time())
+	if !known {
+		return false
+	}
+	var all []store.Delivered
+	for _, i := range v.histories {
+		all = append(all, histories[i].Deliveries...)
+	}
+	span := store.Span{First: v.began.time(), Last: max(in.until, v.until).time()}
+	if read.Last.Before(span.Last) {
+		span.Last = read.Last
+	}
+	t := tried(span, v.compared(v.all), all)
+	return float64(t.Refused) >= addressShare*float64(t.Tried)
 }
 
 // vagueAsked is the maximum number of pairs of incidents in one search whose origins are looked up.

@@ -107,6 +107,20 @@ func TestVague(t *testing.T) {
 			[]answer{{"ip", "club.example office.example shop.example", "google.com"}, {"reputation", "shop.example", "small.example"}},
 		},
 		{
+			"a usual deferral of a provider that takes the other mail",
+			join(all(func(from string) []mail { return join(refuse(0, from, small, ptr), take(2*time.Hour, from, google), refuse(4*time.Hour, from, small, ptr)) }), with(to(1, 7*day+time.Hour, shop, "shg%d@gmail.com", google), func(m *mail) {
+				m.outcome, m.code, m.says = bounce.Soft, 421, "421 4.7.28 Gmail has detected an unusual rate of unsolicited mail originating from your IP address."
+			})),
+			[]answer{{"reputation", "shop.example", "google.com"}, {"ip", "club.example office.example shop.example", "small.example"}},
+		},
+		{
+			"a listing, and a provider that names volume and complaints",
+			all(func(from string) []mail {
+				return join(refuse(0, from, small, listed("zen.spamhaus.org")), refuse(0, from, yahoo, said("421 4.7.0 [TSS04] Messages from 203.0.113.9 temporarily deferred due to unexpected volume or user complaints")))
+			}),
+			[]answer{{"ip", "club.example office.example shop.example", "small.example"}, {"reputation", "club.example office.example shop.example", "yahoodns.net"}},
+		},
+		{
 			"one listing, named in three ways",
 			all(func(from string) []mail {
 				return join(refuse(0, from, google, listed("zen.spamhaus.org")), refuse(0, from, yahoo, listed("sbl.spamhaus.org")), refuse(0, from, small, listed("Spamhaus")))
