@@ -142,20 +142,27 @@ func (in *incident) words(reason bounce.Reason, detail, cause string) wording {
 	return w
 }
 
-// actionsOf returns the actions that the details of refusals for a reason know, if all of them know the
-// same; else "".
-func actionsOf(counts []traitCount, reason bounce.Reason) (actions string) {
+// actionsShare is the minimum share of the refusals that know the same actions; lower: the check of an
+// incident is more often about some of its refusals only.
+const actionsShare = 0.75
+
+// actionsOf returns the actions that the details of refusals for a reason know, if most know the same;
+// else "".
+func actionsOf(counts []traitCount, reason bounce.Reason) string {
+	all := 0
+	n := map[string]int{}
 	for _, c := range counts {
-		if c.Reason != reason {
-			continue
+		if c.Reason == reason {
+			all += c.n
+			n[strings.Join(judge.DetailActions(c.Verdict), " ")] += c.n
 		}
-		do := strings.Join(judge.DetailActions(c.Verdict), " ")
-		if do == "" || actions != "" && do != actions {
-			return ""
-		}
-		actions = do
 	}
-	return actions
+	for do := range n {
+		if float64(n[do]) >= actionsShare*float64(all) {
+			return do
+		}
+	}
+	return ""
 }
 
 // addressesOf returns the distinct addresses of the recipients of some refusals, in order. The
