@@ -20,6 +20,9 @@ const (
 	// takenBefore is the number of messages taken by a provider, while another already refused,
 	// that shows a later start of the fault at that provider.
 	takenBefore = 3
+	// onsetMoved is the minimum time from the first refusal of all to the onset of the fault, if they
+	// differ; lower: the onset also moves over a fault that began slowly.
+	onsetMoved = 2 * time.Hour
 )
 
 // splitByProvider splits refusals of a named stream, in the order of time, by provider. A provider
@@ -155,10 +158,7 @@ func (x *refusalSearch) moveOnset(in *incident, own []store.Delivered, read stor
 	if i == 0 {
 		return
 	}
-	var before, now weight
-	for _, e := range events[:i] {
-		before.add(e)
-	}
+	var now weight
 	onset := moment(0)
 	for _, e := range events[i:j] {
 		now.add(e)
@@ -166,8 +166,13 @@ func (x *refusalSearch) moveOnset(in *incident, own []store.Delivered, read stor
 			onset = e.at
 		}
 	}
-	rate := (float64(before.refused) + priorMessages) / (float64(before.messages) + 1)
-	if onset.sub(in.began) < x.o.Window || now.refused < largerBy || rate >= x.o.Share || float64(now.refused) < largerBy*rate*float64(now.messages) {
+	past := store.Span{First: read.First, Last: onset.time().Add(-time.Second)}
+	if since := in.began.add(-x.o.Past).time(); since.After(past.First) {
+		past.First = since
+	}
+	before := tried(past, in.compared(slices.Concat(in.past, in.all)), own)
+	rate := (float64(before.Refused) + priorMessages) / (float64(before.Tried) + 1)
+	if onset.sub(in.began) < onsetMoved || now.refused < largerBy || rate >= x.o.Share || float64(now.refused) < largerBy*rate*float64(now.messages) {
 		return
 	}
 	n := firstFrom(in.all, onset)

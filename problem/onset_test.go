@@ -75,6 +75,11 @@ func TestOnset(t *testing.T) {
 			[]answer{{"google.com", 9, "8 of 458", "50 of 50"}},
 		},
 		{
+			"one of the evening before, then all",
+			join(daily(50, 0, 9, news, "u%d@gmail.com", large, taken), with(daily(1, 8, 9, news, "odd%d@gmail.com", large, spf), func(m *mail) { m.at += 3*time.Hour + time.Minute }), daily(50, 9, 10, news, "u%d@gmail.com", large, spf)),
+			[]answer{{"google.com", 9, "1 of 451", "50 of 50"}},
+		},
+		{
 			"as many at the next provider days later",
 			join(daily(20, 0, 6, news, "u%d@gmail.com", large, spf), daily(20, 0, 3, news, "u%d@other.example", "mx.other.example", taken), daily(20, 3, 6, news, "u%d@other.example", "mx.other.example", spf)),
 			[]answer{{"google.com other.example", 0, "", "180 of 240"}},

@@ -108,7 +108,9 @@ func TestVague(t *testing.T) {
 		},
 		{
 			"a usual deferral of a provider that takes the other mail",
-			join(all(func(from string) []mail { return join(refuse(0, from, small, ptr), take(2*time.Hour, from, google), refuse(4*time.Hour, from, small, ptr)) }), with(to(1, 7*day+time.Hour, shop, "shg%d@gmail.com", google), func(m *mail) {
+			join(all(func(from string) []mail {
+				return join(refuse(0, from, small, ptr), take(2*time.Hour, from, google), refuse(4*time.Hour, from, small, ptr))
+			}), with(to(1, 7*day+time.Hour, shop, "shg%d@gmail.com", google), func(m *mail) {
 				m.outcome, m.code, m.says = bounce.Soft, 421, "421 4.7.28 Gmail has detected an unusual rate of unsolicited mail originating from your IP address."
 			})),
 			[]answer{{"reputation", "shop.example", "google.com"}, {"ip", "club.example office.example shop.example", "small.example"}},
