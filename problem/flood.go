@@ -20,8 +20,8 @@ import (
 
 // A flood is an account that suddenly sends many times its usual volume, much of it to addresses
 // that do not exist. Most often a password is stolen or a form is abused. An account is a login. It
-// can also be the envelope sender of mail that a client in the own network submits without a login:
-// a form, or a content filter, which hides logins.
+// can also be the envelope sender of mail that a client in the own network or a program of this host
+// submits without a login: a form, or a content filter, which hides logins.
 //
 // A store keeps the login and the client for failed attempts only, but the envelope sender for all.
 // So a flood is proven by the account's returned mail and by all mail of its sender addresses; if
@@ -83,6 +83,8 @@ type flood struct {
 	// the period.
 	whole, shown     returns
 	invalid          int64           // attempts with a reason about the address
+	denied           int64           // of these, those that a remote host refused
+	local            int64           // attempts of mail that a program of this host submitted
 	addresses        map[string]bool // of senders, lower case; incomplete if more than floodSenders
 	senders, domains map[string]bool // domains of senders, and of recipients
 	providers        map[string]bool
@@ -203,10 +205,7 @@ func findFloods(ctx context.Context, s store.Reader, f store.Filter, o Threshold
 	if err != nil {
 		return nil, err
 	}
-	var list []*flood
-	for sender, cells := range [...][]store.Cell{logins, senders} {
-		list = append(list, x.candidates(cells, sender == 1)...)
-	}
+	list := append(x.candidates(logins, false), x.candidates(ofHost(senders, logins), true)...)
 	list = slices.DeleteFunc(list, func(c *flood) bool { return !c.possible() })
 	before := func(c *flood) int { // the period
 		if dayTime(c.days[len(c.days)-1] + 1).After(f.Since) {
@@ -369,8 +368,9 @@ func (x *floodSearch) past(day int) (first, days int) {
 }
 
 // returned counts returned recipients by day. It counts by the login or client that submitted the
-// mail, both in one query, which reads every failure of the past. If a client in the own network
-// had enough returned on a day, it also counts by sender and client.
+// mail, both in one query, which reads every failure of the past. If a client in the own network or
+// the programs of this host had enough returned on a day, it also counts by sender and client. Of a
+// sender's mail without a client, a part may have a login (see ofHost).
 func (x *floodSearch) returned(ctx context.Context) (logins, senders []store.Cell, err error) {
 	f := x.f
 	f.Outcomes, f.Reasons = []bounce.Outcome{bounce.Hard}, floodReasons
@@ -383,7 +383,7 @@ func (x *floodSearch) returned(ctx context.Context) (logins, senders []store.Cel
 	}
 	many, own := false, map[string]int64{}
 	for i := range logins {
-		if c := &logins[i]; ownClient(c.Keys[1]) {
+		if c := &logins[i]; c.Keys[0] == "" && ownClient(c.Keys[1]) {
 			many = many || c.Hard >= floodReturned
 			own[c.Keys[2]] += c.Hard
 		}
@@ -403,6 +403,23 @@ func (x *floodSearch) returned(ctx context.Context) (logins, senders []store.Cel
 		senders, err = x.s.Count(ctx, f, store.BySender, store.ByClient, store.ByDay)
 	}
 	return logins, senders, err
+}
+
+// ofHost limits the counts by sender of mail without a client. A part of it may have been submitted
+// with logins: at most as much as the programs of this host submitted on that day is theirs.
+func ofHost(senders, logins []store.Cell) []store.Cell {
+	local := map[string]int64{}
+	for i := range logins {
+		if c := &logins[i]; c.Keys[0] == "" && c.Keys[1] == "" {
+			local[c.Keys[2]] += c.Hard
+		}
+	}
+	for i := range senders {
+		if c := &senders[i]; c.Keys[1] == "" {
+			c.Hard = min(c.Hard, local[c.Keys[2]])
+		}
+	}
+	return senders
 }
 
 // candidates finds the days on which an account had much more mail returned than before. The first
@@ -477,9 +494,12 @@ func (c *flood) possible() bool {
 	return float64(c.atFault) >= floodInvalid*float64(c.returned) && (!c.short || 2*most >= c.returned)
 }
 
-// ownClient reports whether a client is in the own network. Mail that strangers submit is for the
-// mailboxes here, and forwarded from there.
+// ownClient reports whether a client is in the own network, or is a program of this host (""). Mail
+// that strangers submit is for the mailboxes here, and forwarded from there.
 func ownClient(client string) bool {
+	if client == "" {
+		return true
+	}
 	ip, err := netip.ParseAddr(client)
 	return err == nil && (ip.IsLoopback() || ip.IsPrivate() || ip.IsLinkLocalUnicast())
 }
@@ -600,6 +620,12 @@ func (c *flood) add(a *store.Attempt, seed maphash.Seed, inPeriod, rows bool) {
 	}
 	if a.Reason.AboutAddress() && a.Confidence != bounce.Guess {
 		c.invalid++
+		if !a.Local {
+			c.denied++
+		}
+	}
+	if a.SASLUser == "" && a.ClientIP == "" {
+		c.local++
 	}
 	if c.few() {
 		c.addresses[ascii.Lower(a.Sender)] = true
@@ -644,8 +670,8 @@ func (x *floodSearch) isFlood(ctx context.Context, c *flood) (is bool, err error
 	if c.whole.attempts < floodReturned || len(c.domains) < floodDomains {
 		return false, nil
 	}
-	if float64(c.invalid) < floodInvalid*float64(c.whole.attempts) || c.short && !c.burst() {
-		return false, nil // to read the account's other mail would cost much
+	if float64(c.denied) < floodInvalid*float64(c.whole.attempts) || c.short && !c.burst() {
+		return false, nil // to read the account's other mail would cost much; a resolver or a table of this side finds no address at all
 	}
 	if c.few() {
 		err = x.countAddresses(ctx, c)
@@ -809,6 +835,9 @@ func (c *flood) mayBeList() bool {
 	return !c.sender && c.invalid == c.whole.attempts && len(c.senders) == 1
 }
 
+// fromHost reports whether programs of this host submitted the mail of a flood.
+func (c *flood) fromHost() bool { return c.sender && 2*c.local > c.whole.attempts }
+
 // problem describes a flood as a Problem. Logins are in angle brackets, by which report --redact
 // finds them.
 func (c *flood) problem(x *floodSearch) Problem {
@@ -826,6 +855,9 @@ func (c *flood) problem(x *floodSearch) Problem {
 	if c.sender {
 		who, by = "The sender <"+c.account+">", "sender"
 		check = "Who hands this mail in, from the own network and without a login: behind a content filter the account of that address (change its password, end its sessions), else the form, script or computer that sends. Then remove what is still queued of it (postqueue -p, exim -bp)."
+		if c.fromHost() {
+			check = "Which form, script or program on this server sends as this address, without a login: Postfix logs its user (pickup: uid=), Exim too (U=). Close it, then remove what is still queued of its mail (postqueue -p, exim -bp)."
+		}
 	}
 	of := "mail from its sender addresses"
 	if !c.few() {
@@ -858,6 +890,9 @@ func (c *flood) problem(x *floodSearch) Problem {
 		p.FirstHeard = c.whole.first
 	}
 	p.Title = p.Short
+	if c.fromHost() {
+		p.Title += ": a form, script or program on this server"
+	}
 	if c.short {
 		p.Summary = strings.Replace(p.Summary, "sends many times its usual", "sends much mail that is returned", 1)
 		p.Why = fmt.Sprintf("Of %s %d recipients were reached meanwhile. There are fewer than %d days before to compare with.", of, c.arrived, floodPast)

@@ -69,6 +69,8 @@ func TestFloods(t *testing.T) {
 		{"over two days", join(usual(clerk, 7), batch(600, 7, 3, unknown, clerk), batch(600, 8, 3, unknown, clerk)), []string{"<clerk@office.example> 7"}},
 		{"refused as spam, and a part to nobody", join(usual(clerk, 7), batch(600, 7, 5, unknown, clerk), batch(600, 7, 3, spam, with([]mail{clerk}, func(m *mail) { m.from = "clerk2@office.example" })[0])), []string{"<clerk@office.example> 7"}},
 		{"a form on this server", join(usual(mail{from: "www@office.example", client: "127.0.0.1"}, 7), batch(600, 7, 3, unknown, mail{from: "www@office.example", client: "127.0.0.1"})), []string{"<www@office.example> 7"}},
+		{"a script on this server", join(usual(mail{from: "www@office.example"}, 7), batch(600, 7, 3, unknown, mail{from: "www@office.example"})), []string{"<www@office.example> 7"}},
+		{"notifications of this server", join(usual(clerk, 7), with(batch(600, 7, 3, unknown, mail{}), func(m *mail) { m.nullFrom = true })), nil},
 		{"behind a filter, among much other mail", join(usual(filtered, 7), with(others(0, 8), func(m *mail) { m.login, m.client = "", "127.0.0.1" }), batch(600, 7, 3, unknown, filtered)), []string{"<clerk@office.example> 7"}},
 		{"through this network, of no sender", join(usual(clerk, 7), with(batch(600, 7, 3, unknown, mail{client: "192.168.1.20"}), func(m *mail) { m.nullFrom = true })), nil},
 		{"a stolen password, among much other mail of the domain", join(usual(clerk, 7), others(0, 8), batch(600, 7, 3, unknown, clerk)), []string{"<clerk@office.example> 7"}},
