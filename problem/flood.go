@@ -21,7 +21,8 @@ import (
 // A flood is an account that suddenly sends many times its usual volume, much of it to addresses
 // that do not exist. Most often a password is stolen or a form is abused. An account is a login. It
 // can also be the envelope sender of mail that a client in the own network or a program of this host
-// submits without a login: a form, or a content filter, which hides logins.
+// submits without a login: a form, or a content filter, which hides logins. It is the client itself if
+// its mail has many senders: a computer with a virus.
 //
 // A store keeps the login and the client for failed attempts only, but the envelope sender for all.
 // So a flood is proven by the account's returned mail and by all mail of its sender addresses; if
@@ -40,6 +41,7 @@ const (
 	floodVolume   = 5    // times its senders' usual messages of a day
 	floodHour     = 3    // returned recipients of an hour of the flood, at least, and floodTimes the usual number of an hour
 	floodOver     = 4    // hours without such an hour that end a flood, while the log goes on; higher: later
+	floodFrom     = 1000 // sender addresses of a client by which its mail is read, those with the most returned recipients
 	floodSenders  = 3    // sender addresses of the account, at most; if there are more, they are forged, and their domains are counted
 	floodDomains  = 20   // recipient domains with returned recipients
 	floodShare    = 0.25 // returned recipients as a share of those reached or returned
@@ -69,15 +71,15 @@ var floodReasons = bounce.Reasons(func(r bounce.Reason) bool {
 
 // A flood is an account that may flood, and the findings about it.
 type flood struct {
-	account  string
-	sender   bool    // account is an envelope sender
-	days     []int   // consecutive, in days since 1970
-	daily    []int64 // recipients returned on each of these days
-	returned int64   // on all of them
-	atFault  int64   // of these, because the address is at fault
-	usual    float64 // recipients usually returned to the account on a day
-	short    bool    // the store covers fewer than floodPast earlier days
-	cut      bool    // a part of the period was not read
+	account
+	from     map[string]int64 // of a client: returned recipients by sender, lower case; at most floodFrom senders
+	days     []int            // consecutive, in days since 1970
+	daily    []int64          // recipients returned on each of these days
+	returned int64            // on all of them
+	atFault  int64            // of these, because the address is at fault
+	usual    float64          // recipients usually returned to the account on a day
+	short    bool             // the store covers fewer than floodPast earlier days
+	cut      bool             // a part of the period was not read
 
 	// Mail returned to the account that was read: on these days, and in the part of them that is in
 	// the period.
@@ -205,7 +207,13 @@ func findFloods(ctx context.Context, s store.Reader, f store.Filter, o Threshold
 	if err != nil {
 		return nil, err
 	}
-	list := append(x.candidates(logins, false), x.candidates(ofHost(senders, logins), true)...)
+	senders = ofHost(senders, logins)
+	list := append(x.candidates(logins, ofLogin), x.candidates(senders, ofSender)...)
+	for _, c := range x.candidates(senders, ofClient) {
+		if c.readFrom(senders) {
+			list = append(list, c)
+		}
+	}
 	list = slices.DeleteFunc(list, func(c *flood) bool { return !c.possible() })
 	before := func(c *flood) int { // the period
 		if dayTime(c.days[len(c.days)-1] + 1).After(f.Since) {
@@ -213,7 +221,7 @@ func findFloods(ctx context.Context, s store.Reader, f store.Filter, o Threshold
 		}
 		return 1
 	}
-	slices.SortStableFunc(list, func(a, b *flood) int {
+	slices.SortStableFunc(list, func(a, b *flood) int { // a client before its senders: see partOf
 		return cmp.Or(cmp.Compare(before(a), before(b)), cmp.Compare(b.returned, a.returned))
 	})
 	list = list[:min(len(list), floodsWeighed)]
@@ -221,7 +229,7 @@ func findFloods(ctx context.Context, s store.Reader, f store.Filter, o Threshold
 		return nil, err
 	}
 	for _, c := range list {
-		if c.whole.last.IsZero() {
+		if c.whole.last.IsZero() || slices.ContainsFunc(x.found, c.partOf) {
 			continue
 		}
 		is, err := x.isFlood(ctx, c)
@@ -254,18 +262,14 @@ func findFloods(ctx context.Context, s store.Reader, f store.Filter, o Threshold
 func (x *floodSearch) readOwn(ctx context.Context, c *flood) error {
 	f := x.f
 	f.Since, f.Outcomes = c.whole.first.Truncate(time.Hour), []bounce.Outcome{bounce.Soft, bounce.Hard}
-	if c.sender {
-		f.Senders = []string{c.account}
-	} else {
-		f.Logins = []string{c.account}
-	}
+	f = mailOf(f, c)
 	over := c.whole.last.Truncate(time.Hour).Add(time.Hour)
 	sent := map[uint64]bool{}
 	for a, err := range x.s.Attempts(ctx, f, store.Page{Limit: floodMail}) {
 		if err != nil {
 			return err
 		}
-		if c.sender && (a.SASLUser != "" || !ownClient(a.ClientIP)) {
+		if c.kind != ofLogin && accountOf(a, c.kind) != c.account {
 			continue
 		}
 		message := messageHash(a, x.seed)
@@ -350,7 +354,7 @@ func (x *floodSearch) beside(p *Problem) (text string) {
 			e := c.effects[name]
 			return e != nil && e.first < until && e.last > since
 		}) {
-			text += " The flood of <" + c.account + "> was refused there too; its messages do not count here."
+			text += " The flood of " + c.label() + " was refused there too; its messages do not count here."
 		}
 	}
 	return text
@@ -423,18 +427,23 @@ func ofHost(senders, logins []store.Cell) []store.Cell {
 }
 
 // candidates finds the days on which an account had much more mail returned than before. The first
-// key of the cells is the account, the second the client.
-func (x *floodSearch) candidates(cells []store.Cell, sender bool) (list []*flood) {
+// key of the cells is the login or the sender, the second the client.
+func (x *floodSearch) candidates(cells []store.Cell, kind accountKind) (list []*flood) {
 	type count struct{ all, atFault int64 }
 	accounts := map[string]map[int]count{} // returned recipients by day
 	for i := range cells {
-		account := cells[i].Keys[0]
-		if sender {
-			account = ascii.Lower(account)
-		}
+		account, client := cells[i].Keys[0], cells[i].Keys[1]
 		day, err := time.Parse(time.DateOnly, cells[i].Keys[2])
-		if err != nil || account == "" || sender && (account == "<>" || !ownClient(cells[i].Keys[1])) {
+		if err != nil || account == "" || kind != ofLogin && (account == "<>" || !ownClient(client)) {
 			continue
+		}
+		switch kind {
+		case ofSender:
+			account = ascii.Lower(account)
+		case ofClient:
+			if account = client; !otherHost(client) {
+				continue
+			}
 		}
 		if accounts[account] == nil {
 			accounts[account] = map[int]count{}
@@ -448,8 +457,8 @@ func (x *floodSearch) candidates(cells []store.Cell, sender bool) (list []*flood
 		}
 		accounts[account][dayOf(day)] = n
 	}
-	for _, account := range slices.Sorted(maps.Keys(accounts)) {
-		returned := accounts[account]
+	for _, name := range slices.Sorted(maps.Keys(accounts)) {
+		returned := accounts[name]
 		var c *flood
 		for _, day := range slices.Sorted(maps.Keys(returned)) {
 			n := returned[day].all
@@ -468,7 +477,7 @@ func (x *floodSearch) candidates(cells []store.Cell, sender bool) (list []*flood
 				continue
 			}
 			if c == nil || c.days[len(c.days)-1] != day-1 {
-				c = &flood{account: account, sender: sender, usual: usual, short: days < floodPast}
+				c = &flood{account: account{name, kind}, usual: usual, short: days < floodPast}
 				list = append(list, c)
 			}
 			c.days = append(c.days, day)
@@ -504,6 +513,36 @@ func ownClient(client string) bool {
 	return err == nil && (ip.IsLoopback() || ip.IsPrivate() || ip.IsLinkLocalUnicast())
 }
 
+// otherHost reports whether a client in the own network is another host than this one.
+func otherHost(client string) bool {
+	ip, err := netip.ParseAddr(client)
+	return err == nil && !ip.IsLoopback()
+}
+
+// readFrom finds the senders of a client that floods. It reports whether they are so many that the
+// client is the account: with few senders, or one with most of the mail, the sender is.
+func (c *flood) readFrom(cells []store.Cell) bool {
+	c.from = map[string]int64{}
+	for i := range cells {
+		day, err := time.Parse(time.DateOnly, cells[i].Keys[2])
+		if sender := ascii.Lower(cells[i].Keys[0]); err == nil && cells[i].Keys[1] == c.name && sender != "" && sender != "<>" && slices.Contains(c.days, dayOf(day)) {
+			c.from[sender] += cells[i].Hard
+		}
+	}
+	senders := slices.SortedFunc(maps.Keys(c.from), func(a, b string) int {
+		return cmp.Or(cmp.Compare(c.from[b], c.from[a]), strings.Compare(a, b))
+	})
+	for _, sender := range senders[min(len(senders), floodFrom):] {
+		delete(c.from, sender)
+	}
+	return len(senders) > floodSenders && 2*c.from[senders[0]] < c.returned
+}
+
+// partOf reports whether most returned mail of a sender is a client's whose flood was found.
+func (c *flood) partOf(client *flood) bool {
+	return c.kind == ofSender && 2*client.from[c.name] > c.returned
+}
+
 // during returns a filter for some days, at most to the end of the period.
 func (x *floodSearch) during(first, last int) store.Filter {
 	f := x.f
@@ -516,8 +555,59 @@ func (x *floodSearch) during(first, last int) store.Filter {
 
 // An account is the subject of a flood.
 type account struct {
-	name   string
-	sender bool // name is an envelope sender, else a login
+	name string
+	kind accountKind
+}
+
+// An accountKind says what the name of an account is.
+type accountKind uint8
+
+const (
+	ofLogin  accountKind = iota
+	ofSender             // an envelope sender, lower case
+	ofClient             // the IP address of a client in the own network
+)
+
+// accountOf returns the account of a kind that submitted a message; its name is "" if there is none.
+func accountOf(a *store.Attempt, kind accountKind) account {
+	switch {
+	case kind == ofLogin:
+		return account{a.SASLUser, kind}
+	case a.SASLUser != "" || !ownClient(a.ClientIP):
+		return account{"", kind}
+	case kind == ofClient:
+		return account{a.ClientIP, kind}
+	}
+	return account{ascii.Lower(a.Sender), kind}
+}
+
+// mailOf makes a filter select the mail of accounts of one kind. It may select other mail too: see
+// accountOf.
+func mailOf(f store.Filter, accounts ...*flood) store.Filter {
+	var names []string
+	for _, c := range accounts {
+		if c.kind == ofClient {
+			names = slices.AppendSeq(names, maps.Keys(c.from))
+		} else {
+			names = append(names, c.name)
+		}
+	}
+	slices.Sort(names)
+	if names = slices.Compact(names); accounts[0].kind == ofLogin {
+		f.Logins = names
+	} else {
+		f.Senders = names
+	}
+	return f
+}
+
+// label names an account in a text. Logins and senders are in angle brackets, by which report
+// --redact finds them.
+func (c *account) label() string {
+	if c.kind == ofClient {
+		return c.name
+	}
+	return "<" + c.name + ">"
 }
 
 // read reads the mail returned to accounts on the days of their floods. Floods of the same days are
@@ -532,7 +622,7 @@ func (x *floodSearch) read(ctx context.Context, list []*flood) error {
 		if groups[k] == nil {
 			groups[k] = map[account]*flood{}
 		}
-		groups[k][account{c.account, c.sender}] = c
+		groups[k][c.account] = c
 	}
 	for k, group := range groups {
 		f := x.during(k.first, k.last)
@@ -546,8 +636,8 @@ func (x *floodSearch) read(ctx context.Context, list []*flood) error {
 			if !f.Since.Before(f.Until) {
 				continue
 			}
-			for _, sender := range [...]bool{false, true} {
-				if err := x.readAccounts(ctx, f, group, sender); err != nil {
+			for _, kind := range [...]accountKind{ofLogin, ofSender, ofClient} {
+				if err := x.readAccounts(ctx, f, group, kind); err != nil {
 					return err
 				}
 			}
@@ -556,43 +646,30 @@ func (x *floodSearch) read(ctx context.Context, list []*flood) error {
 	return nil
 }
 
-// readAccounts reads the mail that f selects and that was returned to the logins among some
-// accounts, or to the senders.
-func (x *floodSearch) readAccounts(ctx context.Context, f store.Filter, group map[account]*flood, sender bool) error {
-	var names []string
-	for who := range group {
-		if who.sender == sender {
-			names = append(names, who.name)
+// readAccounts reads the mail that f selects and that was returned to the accounts of a kind.
+func (x *floodSearch) readAccounts(ctx context.Context, f store.Filter, group map[account]*flood, kind accountKind) error {
+	var list []*flood
+	for who, c := range group {
+		if who.kind == kind {
+			list = append(list, c)
 		}
 	}
-	if len(names) == 0 {
+	if len(list) == 0 {
 		return nil
 	}
-	slices.Sort(names)
-	if sender {
-		f.Senders = names
-	} else {
-		f.Logins = names
-	}
-	read, n, page := map[*flood]int{}, 0, store.Page{Limit: floodAttempts * len(names)}
-	for a, err := range x.s.Attempts(ctx, f, page) {
+	read, n, page := map[*flood]int{}, 0, store.Page{Limit: floodAttempts * len(list)}
+	for a, err := range x.s.Attempts(ctx, mailOf(f, list...), page) {
 		if err != nil {
 			return err
 		}
 		n++
-		who := account{a.SASLUser, false}
-		if a.SASLUser == "" && ownClient(a.ClientIP) {
-			who = account{ascii.Lower(a.Sender), true}
-		}
-		if c := group[who]; c != nil && who.sender == sender && read[c] < floodAttempts {
+		if c := group[accountOf(a, kind)]; c != nil && read[c] < floodAttempts {
 			read[c]++
 			c.add(a, x.seed, !a.Time.Before(x.f.Since), x.rows)
 		}
 	}
-	for who, c := range group {
-		if who.sender == sender {
-			c.cut = read[c] == floodAttempts || n == page.Limit
-		}
+	for _, c := range list {
+		c.cut = read[c] == floodAttempts || n == page.Limit
 	}
 	return nil
 }
@@ -832,14 +909,13 @@ func (c *flood) burst() bool {
 // mayBeList reports whether a mailing to an old list explains a flood as well as a stolen password:
 // no mail was refused as spam or for the sender, and there is one sender domain.
 func (c *flood) mayBeList() bool {
-	return !c.sender && c.invalid == c.whole.attempts && len(c.senders) == 1
+	return c.kind == ofLogin && c.invalid == c.whole.attempts && len(c.senders) == 1
 }
 
 // fromHost reports whether programs of this host submitted the mail of a flood.
-func (c *flood) fromHost() bool { return c.sender && 2*c.local > c.whole.attempts }
+func (c *flood) fromHost() bool { return c.kind == ofSender && 2*c.local > c.whole.attempts }
 
-// problem describes a flood as a Problem. Logins are in angle brackets, by which report --redact
-// finds them.
+// problem describes a flood as a Problem.
 func (c *flood) problem(x *floodSearch) Problem {
 	reason := bounce.NoReason
 	for _, r := range slices.Sorted(maps.Keys(c.whole.reasons)) {
@@ -851,9 +927,13 @@ func (c *flood) problem(x *floodSearch) Problem {
 		l := slices.Sorted(maps.Keys(set))
 		return append([]string{}, slices.DeleteFunc(l, func(s string) bool { return s == "" })...)
 	}
-	who, by, check := "The account <"+c.account+">", "sasl-user", "Whether its password was stolen: change it, end its sessions, and look at where it logged in from; then remove what is still queued of it (postqueue -p, exim -bp)."
-	if c.sender {
-		who, by = "The sender <"+c.account+">", "sender"
+	who, by, check := "The account "+c.label(), "sasl-user", "Whether its password was stolen: change it, end its sessions, and look at where it logged in from; then remove what is still queued of it (postqueue -p, exim -bp)."
+	switch c.kind {
+	case ofClient:
+		who, by = "The client "+c.label(), "client"
+		check = "What runs on " + c.name + ", which hands this mail in from the own network without a login: a virus, or an abused form or script. Disconnect it, or let this server take its mail only with a login; then remove what is still queued of its mail (postqueue -p, exim -bp)."
+	case ofSender:
+		who, by = "The sender "+c.label(), "sender"
 		check = "Who hands this mail in, from the own network and without a login: behind a content filter the account of that address (change its password, end its sessions), else the form, script or computer that sends. Then remove what is still queued of it (postqueue -p, exim -bp)."
 		if c.fromHost() {
 			check = "Which form, script or program on this server sends as this address, without a login: Postfix logs its user (pickup: uid=), Exim too (U=). Close it, then remove what is still queued of its mail (postqueue -p, exim -bp)."
@@ -883,7 +963,7 @@ func (c *flood) problem(x *floodSearch) Problem {
 		Reasons:     c.shown.reasons,
 		Sent:        c.sent(),
 		rows:        rows{failures: c.rows},
-		keys:        []key{{what: floodOf, sender: c.account}},
+		keys:        []key{{what: floodOf, sender: c.name}},
 		Short:       strings.ToLower(who[:1]) + who[1:] + " sends a flood of mail", homemade: true,
 	}
 	if c.whole.first.Before(p.Since) {
