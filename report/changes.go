@@ -14,14 +14,14 @@ import (
 )
 
 // A Change is a domain, a provider or a reason whose failures differ from those of the previous
-// period.
+// period, or a total that is many times as large.
 type Change struct {
-	Kind   string `json:"kind"` // domain, provider, reason
-	Key    string `json:"key"`
-	Change string `json:"change"` // new, worse, solved
+	Kind   string `json:"kind"`   // domain, provider, reason, total
+	Key    string `json:"key"`    // of a total: messages, deferrals
+	Change string `json:"change"` // new, worse, more, solved
 	// Recipients counts the recipients of messages that failed, each once, however often it was
-	// tried. For a reason it counts those to whom mail was returned for it. The change is derived
-	// from these numbers.
+	// tried. For a reason it counts those to whom mail was returned for it, for a total the messages
+	// or the deferred attempts. The change is derived from these numbers.
 	Recipients       int64 `json:"recipients"`
 	RecipientsBefore int64 `json:"recipients_before"`
 	// Messages and MessagesBefore are older names of the same.
@@ -38,6 +38,7 @@ type Change struct {
 const (
 	ChangeNew    = "new"
 	ChangeWorse  = "worse"
+	ChangeMore   = "more" // of a total
 	ChangeSolved = "solved"
 )
 
@@ -47,6 +48,12 @@ const (
 	changeShare  = 0.1 // of all recipients of the domain or provider in that period; for a reason, of all returned
 	changeFactor = 2.0 // minimum ratio of the failures, at the traffic of the previous period
 	changeSigma  = 3.0 // standard deviations of a random count
+
+	totalLeast  = 100                 // more than before, at least; higher: fewer changes of totals
+	totalFactor = 3.0                 // times the total of the previous period, at least: a Monday has three times a Sunday's mail
+	totalUsual  = 2.0                 // times the largest of the earlier periods of the same length, at least
+	totalPast   = 28 * 24 * time.Hour // these begin at most so long before
+	totalKnown  = 4 * 24 * time.Hour  // the log begins so long before the period, at least: a weekend tells nothing of a Monday
 )
 
 // change compares the numbers of failed recipients of two periods. traffic is the ratio of all
@@ -190,6 +197,54 @@ func changes(now, then talliedPeriod, traffic float64) []Change {
 			cmp.Compare(rank[a.Kind], rank[b.Kind]), strings.Compare(a.Key, b.Key))
 	})
 	return found
+}
+
+// totalChanges finds the totals of a period that are many times those of the previous one, and of
+// each earlier period of that length: all mail, and the deferred attempts. hours are the attempts of
+// the log; other are the changes of providers and domains, which may explain the deferrals.
+func totalChanges(hours []Point, c *Comparison, traffic float64, other []Change) (found []Change) {
+	is, was := &c.Counts, &c.Before
+	if len(hours) == 0 || c.Since.Sub(hours[0].Time.Truncate(24*time.Hour)) < totalKnown {
+		return nil
+	}
+	more := func(now, before int64, traffic float64, of func(*Point) int64) bool {
+		expected := totalFactor * float64(before) * traffic
+		return now >= before+totalLeast && float64(now) >= expected && float64(sum(hours, c.Since, c.Until, of)) >= totalUsual*float64(mostBefore(hours, c.Since, c.Until, of))
+	}
+	if more(is.Delivered+is.Hard, was.Delivered+was.Hard, 1, (*Point).settled) {
+		found = append(found, Change{Key: "deliveries", Recipients: is.Delivered + is.Hard, RecipientsBefore: was.Delivered + was.Hard})
+	}
+	explained := slices.ContainsFunc(other, func(x Change) bool {
+		return x.Kind != "reason" && x.Change != ChangeSolved && 2*(x.Failed-x.Before) >= is.Soft-was.Soft
+	})
+	if !explained && more(is.Soft, was.Soft, max(traffic, 1), func(p *Point) int64 { return p.Soft }) {
+		found = append(found, Change{Key: "deferrals", Recipients: is.Soft, RecipientsBefore: was.Soft})
+	}
+	for i := range found {
+		x := &found[i]
+		x.Kind, x.Change, x.Messages, x.MessagesBefore = "total", ChangeMore, x.Recipients, x.RecipientsBefore
+		x.Failed, x.Before, x.Hard, x.Attempts = is.Soft+is.Hard, was.Soft+was.Hard, is.Hard, is.Attempts
+	}
+	return found
+}
+
+// sum adds up the attempts of some hours.
+func sum(hours []Point, since, until time.Time, of func(*Point) int64) (n int64) {
+	for i := range hours {
+		if p := &hours[i]; !p.Time.Before(since) && p.Time.Before(until) {
+			n += of(p)
+		}
+	}
+	return n
+}
+
+// mostBefore returns the largest sum of an earlier period of the same length; 0 if there is none.
+func mostBefore(hours []Point, since, until time.Time, of func(*Point) int64) (most int64) {
+	length := until.Sub(since)
+	for back := length; back <= totalPast && len(hours) > 0 && until.Add(-back).After(hours[0].Time); back += length {
+		most = max(most, sum(hours, since.Add(-back), until.Add(-back), of))
+	}
+	return most
 }
 
 // mainReason returns the most frequent reason of the failures; NoReason if there are none. The end

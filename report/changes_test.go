@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"bouncelog/bounce"
 	"bouncelog/store"
@@ -116,6 +117,40 @@ func TestChangesOfProviders(t *testing.T) {
 		}
 		if strings.Join(got, ", ") != c.want {
 			t.Errorf("%q, want %q", got, c.want)
+		}
+	}
+}
+
+// TestTotalChanges holds that a total that is many times its usual is a change: not a Monday after a
+// Sunday, nor deferrals that a provider explains.
+func TestTotalChanges(t *testing.T) {
+	begin := time.Date(2026, 11, 2, 0, 0, 0, 0, time.UTC)
+	point := func(day int, delivered, soft int64) Point {
+		return Point{Time: begin.Add(time.Duration(24*day+12) * time.Hour), Delivered: delivered, Soft: soft}
+	}
+	week := []Point{point(0, 500, 30), point(1, 500, 20), point(2, 500, 40), point(3, 500, 30), point(4, 500, 30), point(5, 100, 10), point(6, 100, 20)}
+	for _, x := range []struct {
+		name  string
+		last  Point // of day 7
+		other []Change
+		want  string
+	}{
+		{"a Monday", point(7, 550, 60), nil, ""},
+		{"a flood that is taken", point(7, 3500, 60), nil, "deliveries 3500 100"},
+		{"a flood that is deferred", point(7, 550, 6000), nil, "deferrals 6000 20"},
+		{"both", point(7, 1800, 6000), nil, "deliveries 1800 100, deferrals 6000 20"},
+		{"of a provider", point(7, 550, 6000), []Change{{Kind: "provider", Change: ChangeWorse, Failed: 5900, Before: 10}}, ""},
+	} {
+		c := &Comparison{Since: begin.Add(7 * 24 * time.Hour), Until: begin.Add(8 * 24 * time.Hour), Before: Counts{Delivered: 100, Soft: 20}, Counts: Counts{Delivered: x.last.Delivered, Soft: x.last.Soft}}
+		var got []string
+		if early := totalChanges(append(slices.Clone(week[5:]), x.last), c, 5, nil); len(early) != 0 {
+			t.Errorf("%s, in a new log: %v", x.name, early)
+		}
+		for _, c := range totalChanges(append(slices.Clone(week), x.last), c, float64(x.last.Delivered)/100, x.other) {
+			got = append(got, fmt.Sprint(c.Key, " ", c.Recipients, " ", c.RecipientsBefore))
+		}
+		if strings.Join(got, ", ") != x.want {
+			t.Errorf("%s: %q, want %q", x.name, got, x.want)
 		}
 	}
 }

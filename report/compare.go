@@ -199,6 +199,14 @@ func (r *Report) compare(ctx context.Context, s store.Reader, o Options, sources
 		}
 	}
 	traffic := float64(Recipients(&is.Counts)) / float64(max(Recipients(&was.Counts), 1))
-	r.Changes = cut(r, o, SectionChanges, o.Top, changes(tallies(routes, reasons), tallies(then, reasonsThen), traffic))
+	found := changes(tallies(routes, reasons), tallies(then, reasonsThen), traffic)
+	if r.Filter == nil {
+		hours, err := r.hours()
+		if err != nil {
+			return nil, err
+		}
+		found = append(totalChanges(hours, &c, traffic, found), found...)
+	}
+	r.Changes = cut(r, o, SectionChanges, o.Top, found)
 	return then, nil
 }

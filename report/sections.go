@@ -475,6 +475,9 @@ func (r *Report) changesSection(wide bool) Section {
 		s.Table.Rows = append(s.Table.Rows, []any{c.Change, c.Kind, name, c.Recipients, c.RecipientsBefore, c.Hard, c.Reason.String()})
 	}
 	s.note(r.List(SectionChanges))
+	if slices.ContainsFunc(r.Changes, func(c Change) bool { return c.Kind == "total" }) {
+		s.say("", "A total has numbers of attempts in place of recipients: deliveries and returns, or deferrals.")
+	}
 	if words := r.comparedWords(); words != "" && (wide || r.Named) {
 		s.say("", "%s", words)
 	}
