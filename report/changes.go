@@ -32,6 +32,15 @@ type Change struct {
 	Before         int64         `json:"failed_before"`
 	Attempts       int64         `json:"attempts"`        // if the kind has its own number
 	Reason         bounce.Reason `json:"reason,omitzero"` // the most frequent: of this period, or of the previous one if solved
+	// Mail is the sender and the recipient of most of the deferrals that are more than before.
+	Mail *MailOf `json:"mail,omitempty"`
+}
+
+// A MailOf counts the attempts of the mail of one sender to one recipient.
+type MailOf struct {
+	Sender    string `json:"sender"`
+	Recipient string `json:"recipient"`
+	Attempts  int64  `json:"attempts"`
 }
 
 // The values of Change.Change.
@@ -41,6 +50,9 @@ const (
 	ChangeMore   = "more" // of a total
 	ChangeSolved = "solved"
 )
+
+// totalDeferrals is the key of the total of deferred attempts.
+const totalDeferrals = "deferrals"
 
 // The thresholds below which a change is noise (see docs/counting.md).
 const (
@@ -53,6 +65,7 @@ const (
 	totalFactor = 3.0                 // times the total of the previous period, at least: a Monday has three times a Sunday's mail
 	totalUsual  = 2.0                 // times the largest of the earlier periods of the same length, at least
 	totalPast   = 28 * 24 * time.Hour // these begin at most so long before
+	totalOne    = 0.5                 // of the additional deferrals are mail of one sender to one recipient, at least, that are named
 	totalKnown  = 4 * 24 * time.Hour  // the log begins so long before the period, at least: a weekend tells nothing of a Monday
 )
 
@@ -218,7 +231,7 @@ func totalChanges(hours []Point, c *Comparison, traffic float64, other []Change)
 		return x.Kind != "reason" && x.Change != ChangeSolved && 2*(x.Failed-x.Before) >= is.Soft-was.Soft
 	})
 	if !explained && more(is.Soft, was.Soft, max(traffic, 1), func(p *Point) int64 { return p.Soft }) {
-		found = append(found, Change{Key: "deferrals", Recipients: is.Soft, RecipientsBefore: was.Soft})
+		found = append(found, Change{Key: totalDeferrals, Recipients: is.Soft, RecipientsBefore: was.Soft})
 	}
 	for i := range found {
 		x := &found[i]
@@ -226,6 +239,20 @@ func totalChanges(hours []Point, c *Comparison, traffic float64, other []Change)
 		x.Failed, x.Before, x.Hard, x.Attempts = is.Soft+is.Hard, was.Soft+was.Hard, is.Hard, is.Attempts
 	}
 	return found
+}
+
+// findMail names the sender and the recipient of most of the deferrals that are more than before: a
+// program may flood one mailbox. cells are the deferrals by sender and recipient.
+func (c *Change) findMail(cells []store.Cell) {
+	for i := range cells {
+		x := &cells[i]
+		if from := x.Keys[0]; from == "" || from == nullSender || float64(x.Soft) < totalOne*float64(c.Recipients-c.RecipientsBefore) {
+			continue
+		}
+		if c.Mail == nil || x.Soft > c.Mail.Attempts {
+			c.Mail, c.Reason = &MailOf{x.Keys[0], x.Keys[1], x.Soft}, mainReason(x.Reasons)
+		}
+	}
 }
 
 // sum adds up the attempts of some hours.

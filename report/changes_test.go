@@ -154,3 +154,29 @@ func TestTotalChanges(t *testing.T) {
 		}
 	}
 }
+
+// TestDeferralsOfOne holds that deferrals that are mostly mail of one sender to one recipient name both.
+func TestDeferralsOfOne(t *testing.T) {
+	cell := func(from, to string, soft int64) store.Cell {
+		return store.Cell{Keys: [store.MaxDimensions]string{from, to}, Tally: store.Tally{Counts: store.Counts{Attempts: soft, Soft: soft}, Reasons: map[bounce.Reason]int64{bounce.RateLimited: soft}}}
+	}
+	for _, x := range []struct {
+		name string
+		most store.Cell
+		want string
+	}{
+		{"one mailbox", cell("nagios@nord.example", "admin@a.example", 5000), "nagios@nord.example admin@a.example 5000 rate_limited"},
+		{"many", cell("nagios@nord.example", "admin@a.example", 2000), ""},
+		{"notifications", cell("<>", "admin@a.example", 5000), ""},
+		{"of no known sender", cell("", "admin@a.example", 5000), ""},
+	} {
+		c, got := Change{Kind: "total", Key: totalDeferrals, Recipients: 6000, RecipientsBefore: 20}, ""
+		c.findMail([]store.Cell{cell("a@nord.example", "b@b.example", 10), x.most, cell("a@nord.example", "c@b.example", 20)})
+		if c.Mail != nil {
+			got = fmt.Sprint(c.Mail.Sender, " ", c.Mail.Recipient, " ", c.Mail.Attempts, " ", c.Reason)
+		}
+		if got != x.want {
+			t.Errorf("%s: %q, want %q", x.name, got, x.want)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"bouncelog/bounce"
 	"bouncelog/store"
 )
 
@@ -205,7 +206,20 @@ func (r *Report) compare(ctx context.Context, s store.Reader, o Options, sources
 		if err != nil {
 			return nil, err
 		}
-		found = append(totalChanges(hours, &c, traffic, found), found...)
+		totals := totalChanges(hours, &c, traffic, found)
+		for i := range totals {
+			if totals[i].Key != totalDeferrals {
+				continue
+			}
+			deferred := now
+			deferred.Outcomes = []bounce.Outcome{bounce.Soft}
+			cells, err := c.count(ctx, s, deferred, store.BySender, store.ByRecipient)
+			if err != nil {
+				return nil, err
+			}
+			totals[i].findMail(cells)
+		}
+		found = append(totals, found...)
 	}
 	r.Changes = cut(r, o, SectionChanges, o.Top, found)
 	return then, nil

@@ -199,6 +199,11 @@ func (d *redactor) report(r *Report) {
 			r.Senders.SASLUsers[i].Key = d.address(r.Senders.SASLUsers[i].Key)
 		}
 	}
+	for i := range r.Changes {
+		if m := r.Changes[i].Mail; m != nil {
+			m.Sender, m.Recipient = d.address(m.Sender), d.address(m.Recipient)
+		}
+	}
 	switch r.By {
 	case store.ByRecipient, store.BySender, store.BySASLUser:
 		for i := range r.Groups {

@@ -84,6 +84,17 @@ func TestRedactSample(t *testing.T) {
 	}
 }
 
+// TestRedactChange holds that the addresses of a change are redacted.
+func TestRedactChange(t *testing.T) {
+	r := &Report{Location: time.UTC, asked: []string{SectionChanges}, Changes: []Change{{Kind: "total", Key: totalDeferrals, Change: ChangeMore, Mail: &MailOf{"kim.secret@shop.example", "lou.hidden@good.example", 9}}}}
+	if err := r.Redact(); err != nil {
+		t.Fatal(err)
+	}
+	if words := fmt.Sprint(r.Parts(true), *r.Changes[0].Mail); strings.Contains(words, "secret") || strings.Contains(words, "hidden") || !strings.Contains(words, "@shop.example") {
+		t.Error(words)
+	}
+}
+
 // TestRedactTitle holds that a problem whose title has an address is redacted everywhere.
 func TestRedactTitle(t *testing.T) {
 	const address = "kim.secret@shop.example"

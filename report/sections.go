@@ -475,6 +475,11 @@ func (r *Report) changesSection(wide bool) Section {
 		s.Table.Rows = append(s.Table.Rows, []any{c.Change, c.Kind, name, c.Recipients, c.RecipientsBefore, c.Hard, c.Reason.String()})
 	}
 	s.note(r.List(SectionChanges))
+	for _, c := range r.Changes {
+		if c.Mail != nil {
+			s.say("", "Of the deferrals, %d are mail from <%s> to <%s>: stop the program that sends it, if it repeats itself.", c.Mail.Attempts, c.Mail.Sender, c.Mail.Recipient)
+		}
+	}
 	if slices.ContainsFunc(r.Changes, func(c Change) bool { return c.Kind == "total" }) {
 		s.say("", "A total has numbers of attempts in place of recipients: deliveries and returns, or deferrals.")
 	}
