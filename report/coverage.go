@@ -3,6 +3,7 @@ package report
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"path"
 	"regexp"
 	"slices"
@@ -21,6 +22,7 @@ type Gap struct {
 	To       time.Time `json:"to"`
 	Expected int64     `json:"expected"`           // usual number of attempts
 	Rotation []string  `json:"rotation,omitempty"` // the two logs around the gap
+	Host     string    `json:"host,omitempty"`     // only of this host: others log meanwhile
 }
 
 const unknownReplies = 10 // rows of replies that no rule matches, unless all are requested
@@ -141,6 +143,10 @@ const (
 	gapsShown   = 10  // gaps shown, the longest
 	gapDays     = 200 // days read
 	profileDays = 3   // minimum number of days to distinguish the hours of the day
+
+	hostGap      = 12 * time.Hour     // length of a gap of one host, at least; higher: fewer gaps
+	hostGapKnown = 7 * 24 * time.Hour // the host logs so long before, at least: a week has a weekend
+	hostGapTimes = 2                  // times its longest other silence, at least
 )
 
 // gaps finds the silent hours in which attempts are usual: see profile.usual. points are the hours with
@@ -216,6 +222,35 @@ func (r *Report) allGaps(f store.Filter, sources []store.Source) ([]Gap, error) 
 		return nil, err
 	}
 	return gaps(around(hours), around(selected), rotations(sources)), nil
+}
+
+// hostGaps returns the silences of single hosts while others log, by the hours with attempts of each
+// host. end is the last hour of all.
+func hostGaps(hosts map[string][]Point, end time.Time) (found []Gap) {
+	for _, host := range slices.Sorted(maps.Keys(hosts)) {
+		points := hosts[host]
+		if host == "" || len(hosts) < 2 {
+			continue
+		}
+		if last := points[len(points)-1].Time; last.Before(end) {
+			points = append(slices.Clip(points), Point{Time: end}) // the silence lasts
+		}
+		longest, second := time.Duration(0), time.Duration(0)
+		for i := 1; i < len(points); i++ {
+			silence := points[i].Time.Sub(points[i-1].Time)
+			longest, second = max(longest, silence), max(second, min(longest, silence))
+		}
+		for _, g := range gaps(points, points, nil) {
+			length := g.To.Sub(g.From)
+			others := func(h string) bool { return h != host && sum(hosts[h], g.From, g.To, (*Point).settled) >= gapExpected }
+			if length < hostGap || length < longest-time.Hour || length < hostGapTimes*second || g.From.Sub(points[0].Time) < hostGapKnown || !slices.ContainsFunc(slices.Collect(maps.Keys(hosts)), others) {
+				continue
+			}
+			g.Host = host
+			found = append(found, g)
+		}
+	}
+	return found
 }
 
 // gapsWithin returns the gaps of a period (zero: open) in which the selection has mail, in order;

@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -154,9 +155,10 @@ type Report struct {
 	waits          *queue                       // of the mail in judged
 	judged         *ProviderTable               // all providers, for the verdicts: see Judged
 	listsMu        sync.Mutex
-	hours          func() ([]Point, error) // all attempts of the database, by hour
-	selected       func() ([]Point, error) // those of hours that the filter selects, whatever the outcome
-	gaps           func() ([]Gap, error)   // gaps of the whole database; see allGaps
+	hours          func() ([]Point, error)            // all attempts of the database, by hour
+	hostHours      func() (map[string][]Point, error) // the same by logging host
+	selected       func() ([]Point, error)            // those of hours that the filter selects, whatever the outcome
+	gaps           func() ([]Gap, error)              // gaps of the whole database; see allGaps
 }
 
 // A Point holds the attempts of an hour or a day.
@@ -381,7 +383,8 @@ func Build(ctx context.Context, s store.Reader, o Options) (*Report, error) {
 	}
 	r.Period = ReportPeriod{Since: optional(o.Filter.Since), Until: optional(o.Filter.Until), First: optional(known(span.First)), Last: optional(known(span.Last))}
 	r.Timeless = !span.First.IsZero() && known(span.First).IsZero()
-	r.hours = sync.OnceValues(func() ([]Point, error) { return overTime(ctx, s, store.Filter{}, store.ByHour) })
+	r.hostHours = sync.OnceValues(func() (map[string][]Point, error) { return hostsOverTime(ctx, s) })
+	r.hours = sync.OnceValues(func() ([]Point, error) { return ofAllHosts(r.hostHours()) })
 	r.selected = r.hours
 	if r.Filter != nil {
 		f := Judged(o.Filter)
@@ -727,6 +730,41 @@ func overTime(ctx context.Context, s store.Reader, f store.Filter, by store.Dime
 	if err != nil {
 		return nil, err
 	}
+	return points(groups, by), nil
+}
+
+// hostsOverTime counts all attempts by logging host and hour.
+func hostsOverTime(ctx context.Context, s store.Reader) (map[string][]Point, error) {
+	cells, err := s.Count(ctx, store.Filter{}, store.ByHour, store.ByHost)
+	if err != nil {
+		return nil, err
+	}
+	groups, hosts := map[string][]store.Cell{}, map[string][]Point{}
+	for i := range cells {
+		groups[cells[i].Keys[1]] = append(groups[cells[i].Keys[1]], cells[i])
+	}
+	for host, cells := range groups {
+		if list := points(cells, store.ByHour); len(list) > 0 {
+			hosts[host] = list
+		}
+	}
+	return hosts, nil
+}
+
+// ofAllHosts adds up the attempts of all hosts by hour, in order.
+func ofAllHosts(hosts map[string][]Point, err error) ([]Point, error) {
+	all := map[time.Time]Point{}
+	for _, list := range hosts {
+		for _, p := range list {
+			was := all[p.Time]
+			all[p.Time] = Point{p.Time, was.Delivered + p.Delivered, was.Soft + p.Soft, was.Hard + p.Hard}
+		}
+	}
+	return slices.SortedFunc(maps.Values(all), func(a, b Point) int { return a.Time.Compare(b.Time) }), err
+}
+
+// points returns the counts of groups by hour or day, in order.
+func points(groups []store.Cell, by store.Dimension) []Point {
 	layout := hourLayout
 	if by == store.ByDay {
 		layout = time.DateOnly
@@ -743,7 +781,7 @@ func overTime(ctx context.Context, s store.Reader, f store.Filter, by store.Dime
 		points = append(points, Point{t, g.Delivered, g.Soft, g.Hard})
 	}
 	slices.SortFunc(points, func(a, b Point) int { return a.Time.Compare(b.Time) })
-	return points, nil
+	return points
 }
 
 // known returns t, or zero if no line has that time.

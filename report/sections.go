@@ -189,6 +189,9 @@ func (r *Report) verdictSection(wide bool) Section {
 		}
 		s.say("", "No log: %s, about %s%s would be usual.", r.Interval(g.From, g.To), table.Count(g.Expected, "attempt"), r.selectedWords())
 	}
+	for _, g := range v.HostGaps {
+		s.say("", "No log of %s: %s, about %s would be usual; others log meanwhile.", table.Cut(g.Host, 64), r.Interval(g.From, g.To), table.Count(g.Expected, "attempt"))
+	}
 	for i, h := range v.SilentHosts {
 		if i == hostsShown {
 			s.say("", "Further silent hosts: %d.", len(v.SilentHosts)-i)

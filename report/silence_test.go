@@ -1,6 +1,7 @@
 package report
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -52,6 +53,44 @@ func TestGapsOfSelection(t *testing.T) {
 		}
 		if got != test.want {
 			t.Errorf("%d hours with mail: %d attempts would be usual, want %d", len(test.of), got, test.want)
+		}
+	}
+}
+
+// TestHostGaps holds that a host of a common log that is silent for long while the other logs is
+// named: not a host that is silent at each weekend or was new, nor when nobody logs.
+func TestHostGaps(t *testing.T) {
+	begin := time.Date(2026, 11, 2, 0, 0, 0, 0, time.UTC) // a Monday
+	hours := func(to int, logs func(h int) bool) (list []Point) {
+		for h := range to {
+			if logs(h) {
+				list = append(list, Point{Time: begin.Add(time.Duration(h) * time.Hour), Delivered: 10})
+			}
+		}
+		return list
+	}
+	always := func(int) bool { return true }
+	weekdays := func(h int) bool { return h/24%7 < 5 }
+	silent := func(from, to int) func(int) bool { return func(h int) bool { return h < from || h >= to } }
+	for _, test := range []struct {
+		name          string
+		first, second func(int) bool
+		want          string
+	}{
+		{"both log", always, always, ""},
+		{"one is silent for two days", always, silent(10*24, 12*24), "mx2 48 h"},
+		{"one is silent at the end", always, silent(11*24, 14*24), "mx2 72 h"},
+		{"both are silent", silent(10*24, 12*24), silent(10*24, 12*24), ""},
+		{"one is silent at weekends", always, weekdays, ""},
+		{"one is silent for some hours", always, silent(10*24, 10*24+6), ""},
+		{"one was new", always, silent(3*24, 5*24), ""},
+	} {
+		got := ""
+		for _, g := range hostGaps(map[string][]Point{"mx1": hours(14*24, test.first), "mx2": hours(14*24, test.second)}, begin.Add((14*24-1)*time.Hour)) {
+			got += fmt.Sprintf("%s %.0f h", g.Host, g.To.Sub(g.From).Hours())
+		}
+		if got != test.want {
+			t.Errorf("%s: %q, want %q", test.name, got, test.want)
 		}
 	}
 }

@@ -64,6 +64,8 @@ type Verdict struct {
 	Silence *Silence `json:"silence,omitempty"`
 	// Gaps are the stretches of the period without a log.
 	Gaps []Gap `json:"gaps,omitempty"`
+	// HostGaps are gaps of single hosts, while others log.
+	HostGaps []Gap `json:"host_gaps,omitempty"`
 	// SilentHosts are the silent ones of several mail hosts, while others log.
 	SilentHosts []Host `json:"silent_hosts,omitempty"`
 }
@@ -190,6 +192,11 @@ func (r *Report) buildVerdict(ctx context.Context, s store.Reader, o Options) er
 	}
 	v.Gaps = gapsWithin(gaps, o.Filter.Since, o.Filter.Until)
 	v.SilentHosts = silentHosts(r.Hosts)
+	if hours, err := r.hours(); err != nil {
+		return err
+	} else if hosts, err := r.hostHours(); err == nil && len(hours) > 0 && o.Filter.Host == "" && len(r.Hosts) == 0 {
+		v.HostGaps = gapsWithin(hostGaps(hosts, hours[len(hours)-1].Time), o.Filter.Since, o.Filter.Until)
+	}
 
 	noise := Background{Command: r.command}
 	places := map[string]bool{}
