@@ -192,6 +192,18 @@ func closedWords(reason bounce.Reason, detail string) (what, check string) {
 
 // kind returns the outageKind of an outage.
 func (x *outage) kind() outageKind {
+	k := x.usualKind()
+	if theirs(x.cause) && !slices.ContainsFunc(x.run, func(y failure) bool { return y.hard() }) {
+		k.does = strings.NewReplacer("refuses recipients", "defers mail to recipients", "refuses", "defers").Replace(k.does)
+		if check, _, cut := strings.Cut(k.firstCheck, " Do not remove the addresses"); cut {
+			k.firstCheck = check + " Do not remove the addresses: the mail server tries again by itself, and what waits is returned when its time in the queue is over."
+		}
+	}
+	return k
+}
+
+// usualKind returns the outageKind of an outage whose mail is returned.
+func (x *outage) usualKind() outageKind {
 	switch {
 	case x.partial:
 		k := partialTableKind

@@ -394,7 +394,7 @@ func readNewest(ctx context.Context, s store.Reader, f store.Filter) (n newest, 
 // with such a reason, Find finds nothing new.
 func Searched() []bounce.Reason {
 	return bounce.Reasons(func(r bounce.Reason) bool {
-		return slices.Contains(refusedReasons, r) || slices.Contains(outageReasons, r) || slices.Contains(floodReasons, r)
+		return slices.Contains(refusedReasons, r) || slices.Contains(outageReasons, r) || slices.Contains(lapseReasons, r) || slices.Contains(floodReasons, r)
 	})
 }
 

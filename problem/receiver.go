@@ -37,6 +37,7 @@ const (
 	tableDomains = 500                // domains whose deliveries are counted by the hour, those with the most unknown recipients
 	tableHours   = 2                  // from the hour of the last delivery to that of the next, or to the end
 	relayDomains = 3                  // that a relay host takes mail for, besides most of all mail; higher: more incidents
+	waitsLast    = 5 * time.Hour      // minimum time if mail is deferred, or is refused for what it is: restarts and greylisting take less, as does a large message to many; lower: more incidents
 	tableLasts   = 3 * 24 * time.Hour // a lost table is repaired by then; later refusals are believed
 )
 
@@ -184,14 +185,17 @@ type lapse struct {
 }
 
 // lapseCauses are the reasons for which a domain refuses all its recipients if one thing of its own is
-// broken, each with the cause to which it points. The other reasons for which mail is deferred are in
-// report/unreached.go.
+// broken, each with the cause to which it points. Reasons that are about the sender are the subject of
+// refusals (stream.go), deferrals for a reason of the receiver that of report/unreached.go.
 var lapseCauses = map[bounce.Reason]string{
 	bounce.UserUnknown:         causeTable,
 	bounce.MailboxDisabled:     causeTable,
 	bounce.RelayDenied:         causeHosted,
 	bounce.MailboxFull:         causeFull,
 	bounce.RecipientRestricted: causeClosed,
+	bounce.BadAddress:          causeClosed,
+	bounce.MessageTooLarge:     causeClosed,
+	bounce.ContentRejected:     causeClosed,
 	bounce.DNSRouting:          causeClosed,
 	bounce.SystemError:         causeClosed,
 	bounce.TLS:                 causeClosed,
@@ -407,10 +411,12 @@ func (s *silence) wasFull(x *failure) bool {
 	return x.Reason == bounce.MailboxFull && !at.IsZero() && at.Before(s.First)
 }
 
-// disowns reports whether a refusal with a reason of lapseCauses is that of a domain of others. A full
-// store may defer mail, since it may be emptied; a large provider has full mailboxes every day.
+// disowns reports whether a refusal with a reason of lapseCauses is that of a domain of others. A large
+// provider has full mailboxes every day.
 func disowns(r *store.Refusal) bool {
-	if full := r.Reason == bounce.MailboxFull; full && provider.Name(provider.OfHost(r.RecipientDomain)) != provider.OfHost(r.RecipientDomain) || !full && r.Outcome != bounce.Hard {
+	switch {
+	case r.Reason == bounce.MailboxFull && provider.Name(provider.OfHost(r.RecipientDomain)) != provider.OfHost(r.RecipientDomain),
+		r.Outcome != bounce.Hard && judge.ReasonText(r.Reason).Scope == bounce.ScopeRemote:
 		return false
 	}
 	return r.Code != 0 && !r.NullSender && !r.Untried && r.Confidence != bounce.Guess && !judge.OwnDetail(r.Detail) && (r.Reason != bounce.RelayDenied || r.Detail == "") && atOthers(r.Traits) && !provider.Submits(r.RelayPort)
@@ -483,10 +489,31 @@ func (w *outageSearch) refusedAll(ctx context.Context, f store.Filter, s *silenc
 			valid[x.recipient] = true
 		}
 	}
-	if len(valid) < w.o.Recipients || lastOf(l.run).sub(l.run[0].at) < theirsLasts || 2*len(valid) < len(recipients) || messagesOf(l.run) < outageMessages {
+	if len(valid) < w.o.Recipients || !lasts(l.run) || 2*len(valid) < len(recipients) {
 		return nil, nil
 	}
 	return &l, nil
+}
+
+// lasts reports whether the failures of a lapse have enough messages, and last long enough.
+func lasts(run []failure) bool {
+	waits, content := 0, 0
+	for i := range run {
+		switch {
+		case judge.ReasonText(run[i].Reason).Scope == bounce.ScopeMessage:
+			content++
+		case !run[i].hard() && run[i].Reason != bounce.MailboxFull:
+			waits++
+		}
+	}
+	messages, least := outageMessages, theirsLasts
+	if 2*(waits+content) > len(run) {
+		least = waitsLast
+	}
+	if 2*content > len(run) {
+		messages = outageMany
+	}
+	return lastOf(run).sub(run[0].at) >= least && messagesOf(run) >= messages
 }
 
 // deniedRelaying returns the failures of a run whose servers refuse to relay.

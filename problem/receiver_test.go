@@ -43,6 +43,10 @@ func TestReceiverAtFault(t *testing.T) {
 		}
 		return all
 	}
+	says := func(outcome bounce.Outcome, reply string) mail {
+		return mail{says: reply, outcome: outcome, to: "partner.example", relay: "mx.partner.example", stage: bounce.StageRcpt}
+	}
+	slow := func(m mail) []mail { return spread(12, 1, day, 30*time.Minute, m) }
 	second := func(m *mail) {
 		if m.outcome == bounce.Hard {
 			m.relay, m.address = "mx2.partner.example", "192.0.2.2"
@@ -106,6 +110,15 @@ func TestReceiverAtFault(t *testing.T) {
 			with(took(day+10*time.Minute, 6), strangers)), ""},
 		{"a mail loop of the receiver", join(took(0, 12), hops), "likely mail_refused: partner.example refuses all mail, though it took mail before: mail loop"},
 		{"a mail loop of some recipients", join(took(0, 12), hops, with(took(day+10*time.Minute, 6), strangers)), ""},
+		{"a loss of TLS that defers", join(took(0, 12), slow(says(bounce.Soft, "454 4.7.0 TLS not available due to local problem"))), "likely mail_refused: partner.example defers all mail, though it took mail before: no acceptable TLS"},
+		{"a user table that is lost and defers", join(took(0, 12), slow(says(bounce.Soft, "450 4.1.1 User unknown"))), "likely user_table: partner.example defers mail to recipients who took mail before as unknown"},
+		{"a user table that defers for an hour", join(took(0, 12), spread(6, 1, day, gap, says(bounce.Soft, "450 4.1.1 User unknown"))), ""},
+		{"mailboxes that are all disabled, and defer", join(took(0, 12), slow(says(bounce.Soft, "450 4.2.1 mailbox temporarily disabled"))), "likely user_table: partner.example defers "},
+		{"a server that takes each address for a wrong one", join(took(0, 12), spread(6, 1, day, gap, says(bounce.Hard, "553 5.1.3 Invalid address"))), "likely mail_refused: partner.example refuses all mail, though it took mail before: malformed address"},
+		{"a limit of size that refuses all mail", join(took(0, 12), slow(says(bounce.Hard, "552 5.3.4 Message size exceeds fixed limit"))), "likely mail_refused: partner.example refuses all mail, though it took mail before: message too large"},
+		{"a few large messages", join(took(0, 12), spread(6, 1, day, time.Hour, says(bounce.Hard, "552 5.3.4 Message size exceeds fixed limit"))), ""},
+		{"a scanner that finds a virus in all mail", join(took(0, 12), slow(says(bounce.Hard, "550 5.7.1 Message contains a virus or other harmful content"))), "likely mail_refused: partner.example refuses all mail, though it took mail before: content"},
+		{"a scanner that finds a virus in some mail", join(took(0, 12), slow(says(bounce.Hard, "550 5.7.1 Message contains a virus or other harmful content")), with(took(day+10*time.Minute, 6), strangers)), ""},
 		{"one of two servers that does not serve the domain", join(took(0, 12), turns(denied)), "likely domain_not_hosted: partner.example refuses part of the mail as for a domain that is not its own"},
 		{"one of two servers, which is named", join(took(0, 12), with(turns(denied), second)), "likely domain_not_hosted: partner.example refuses part of the mail as for a domain that is not its own: mx2.partner.example refuses it"},
 		{"one of two addresses of a name", join(took(0, 12), with(turns(denied), func(m *mail) { second(m); m.relay = "mx.partner.example" })), "likely domain_not_hosted: partner.example refuses part of the mail as for a domain that is not its own: 192.0.2.2 refuses it"},
