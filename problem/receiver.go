@@ -241,12 +241,18 @@ func (w *outageSearch) findLapses(ctx context.Context) error {
 		}
 	}
 	silent := w.withValid(took, valid)
+	var found []*lapse
 	for _, s := range silent[:min(len(silent), domainsAsked)] {
 		l, err := w.refusedAll(ctx, f, &s)
 		if err != nil {
 			return err
 		}
-		if l == nil {
+		if l != nil {
+			found = append(found, l)
+		}
+	}
+	for _, l := range found {
+		if l.ofHost(found) {
 			continue
 		}
 		cause, err := w.causeOfLapse(ctx, l.run)
@@ -258,6 +264,19 @@ func (w *outageSearch) findLapses(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// ofHost reports whether a lapse for a reason that any host may give, as one of the message, is a fault of a
+// large provider or of a host that refuses other domains at the same time, as a relay host of this side
+// does. Those are found as such (outage.go, report/unreached.go).
+func (l *lapse) ofHost(found []*lapse) bool {
+	host := provider.OfHost(l.run[0].RelayHost)
+	if waits, content := countWaits(l.run); 2*(waits+content) <= len(l.run) {
+		return false
+	}
+	return provider.Page(host) != "" || slices.ContainsFunc(found, func(o *lapse) bool {
+		return o.run[0].RecipientDomain != l.run[0].RecipientDomain && provider.OfHost(o.run[0].RelayHost) == host && o.run[0].at <= lastOf(l.run) && lastOf(o.run) >= l.run[0].at
+	})
 }
 
 // causeOfLapse returns the cause to which most failures of a lapse point, or "" if a relay host of this
@@ -495,9 +514,9 @@ func (w *outageSearch) refusedAll(ctx context.Context, f store.Filter, s *silenc
 	return &l, nil
 }
 
-// lasts reports whether the failures of a lapse have enough messages, and last long enough.
-func lasts(run []failure) bool {
-	waits, content := 0, 0
+// countWaits counts the failures of a run that defer mail, unless a store is full, and those that refuse
+// messages for what they are.
+func countWaits(run []failure) (waits, content int) {
 	for i := range run {
 		switch {
 		case judge.ReasonText(run[i].Reason).Scope == bounce.ScopeMessage:
@@ -506,6 +525,12 @@ func lasts(run []failure) bool {
 			waits++
 		}
 	}
+	return waits, content
+}
+
+// lasts reports whether the failures of a lapse have enough messages, and last long enough.
+func lasts(run []failure) bool {
+	waits, content := countWaits(run)
 	messages, least := outageMessages, theirsLasts
 	if 2*(waits+content) > len(run) {
 		least = waitsLast

@@ -46,6 +46,8 @@ func TestReceiverAtFault(t *testing.T) {
 	says := func(outcome bounce.Outcome, reply string) mail {
 		return mail{says: reply, outcome: outcome, to: "partner.example", relay: "mx.partner.example", stage: bounce.StageRcpt}
 	}
+	disabled := says(bounce.Soft, "451 4.7.1 Account temporarily suspended")
+	other := func(m *mail) { m.to, m.id = strings.Replace(m.to, "partner", "second", 1), "O"+m.id }
 	slow := func(m mail) []mail { return spread(12, 1, day, 30*time.Minute, m) }
 	second := func(m *mail) {
 		if m.outcome == bounce.Hard {
@@ -118,6 +120,7 @@ func TestReceiverAtFault(t *testing.T) {
 		{"a limit of size that refuses all mail", join(took(0, 12), slow(says(bounce.Hard, "552 5.3.4 Message size exceeds fixed limit"))), "likely mail_refused: partner.example refuses all mail, though it took mail before: message too large"},
 		{"a few large messages", join(took(0, 12), spread(6, 1, day, time.Hour, says(bounce.Hard, "552 5.3.4 Message size exceeds fixed limit"))), ""},
 		{"a scanner that finds a virus in all mail", join(took(0, 12), slow(says(bounce.Hard, "550 5.7.1 Message contains a virus or other harmful content"))), "likely mail_refused: partner.example refuses all mail, though it took mail before: content"},
+		{"a relay host that says so of two domains", join(took(0, 12), with(took(0, 12), other), slow(disabled), with(slow(disabled), other)), ""},
 		{"a scanner that finds a virus in some mail", join(took(0, 12), slow(says(bounce.Hard, "550 5.7.1 Message contains a virus or other harmful content")), with(took(day+10*time.Minute, 6), strangers)), ""},
 		{"one of two servers that does not serve the domain", join(took(0, 12), turns(denied)), "likely domain_not_hosted: partner.example refuses part of the mail as for a domain that is not its own"},
 		{"one of two servers, which is named", join(took(0, 12), with(turns(denied), second)), "likely domain_not_hosted: partner.example refuses part of the mail as for a domain that is not its own: mx2.partner.example refuses it"},
