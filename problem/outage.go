@@ -241,9 +241,11 @@ type outageSearch struct {
 	f       store.Filter
 	o       Thresholds
 	from    moment // failures are read from then on; 0: all
+	first   moment // time of the first attempt in the store
 	last    moment // time of the last attempt in the store, or the end of the period
 	end     moment // see newest.end
 	relays  nextHops
+	hosts   map[string]bool // see newest.hosts
 	causes  map[string][]failure
 	theirs  map[string][]lapse // by cause: see theirCauses
 	seed    maphash.Seed
@@ -258,7 +260,7 @@ type outageSearch struct {
 // outage already goes on at the first failure that was read, findOutages reads more of the past.
 func findOutages(ctx context.Context, s store.Reader, f store.Filter, o Thresholds, newest newest, reached *reached, gone *expiries, rows bool) ([]Problem, error) {
 	for back := o.Quiet(); ; back = min(outageFurther*back, o.Past) {
-		w := &outageSearch{s: s, f: f, o: o, end: newest.end, relays: newest.relays, causes: map[string][]failure{}, theirs: map[string][]lapse{}, seed: gone.seed, reached: reached, gone: gone, own: map[string]bool{}}
+		w := &outageSearch{s: s, f: f, o: o, end: newest.end, relays: newest.relays, hosts: newest.hosts, causes: map[string][]failure{}, theirs: map[string][]lapse{}, seed: gone.seed, reached: reached, gone: gone, own: map[string]bool{}}
 		if !f.Since.IsZero() {
 			w.from = momentOf(f.Since.Add(-back))
 		}
@@ -287,12 +289,15 @@ func (w *outageSearch) find(ctx context.Context, rows bool) (found []Problem, er
 			of = w.lapsed
 		}
 		outages, err := of(ctx, cause)
+		if err == nil && (cause == causeResolver || cause == causeNetwork) {
+			outages, err = w.ofOneHost(ctx, cause, outages)
+		}
 		if err != nil {
 			return nil, err
 		}
 		for _, x := range outages {
 			p := x.problem()
-			if err := w.measure(ctx, x, p); err != nil {
+			if err := cmp.Or(x.search, w).measure(ctx, x, p); err != nil {
 				return nil, err
 			}
 			if rows {
@@ -376,7 +381,7 @@ func (w *outageSearch) read(ctx context.Context) error {
 	if err != nil || all.IsZero() {
 		return err
 	}
-	w.last = momentOf(all.Last)
+	w.first, w.last = momentOf(all.First), momentOf(all.Last)
 	if !f.Until.IsZero() {
 		w.last = min(w.last, momentOf(f.Until))
 	}
@@ -688,6 +693,9 @@ func (w *outageSearch) byWindow(list []failure) [][]failure {
 // runs (on a log of 13 hours, for all 39).
 func (w *outageSearch) reachedBetween(list []failure) func(a, b *failure) bool {
 	reached := slices.Clone(w.reached.answered)
+	if w.f.Host != "" { // another host may have reached the recipients
+		list = nil
+	}
 	for i := range list {
 		for _, t := range [...]moment{list[i].before, list[i].after} {
 			if t != 0 {
@@ -803,10 +811,12 @@ func (w *outageSearch) delivered(ctx context.Context, f store.Filter, enough int
 // An outage is a proven run and the findings about it.
 type outage struct {
 	cause    string
-	found    string // the cause that its failures were read for
-	believed bool   // of theirCauses: see lapse
-	partial  bool   // the same
-	refusing string // of a partial lapse: the host that refuses, if another one takes mail
+	found    string        // the cause that its failures were read for
+	host     string        // the mail host that fails, if others deliver
+	search   *outageSearch // the search for its mail; nil: that for the mail of all hosts
+	believed bool          // of theirCauses: see lapse
+	partial  bool          // the same
+	refusing string        // of a partial lapse: the host that refuses, if another one takes mail
 	kinds    [evidenceKinds]bool
 	run      []failure        // from its onset to its last failure
 	period   []failure        // failures in the requested period, at least one

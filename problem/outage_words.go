@@ -307,8 +307,15 @@ func (x *outage) problem() *Problem {
 	for _, h := range at {
 		p.hops = append(p.hops, provider.OfHost(h.host))
 	}
-	p.Summary = fmt.Sprintf("%d of %s to %s fail %s", len(x.messages), table.Count(x.tried, "message"), to, place)
-	p.Title, p.homemade = fmt.Sprintf("mail to %s fails %s", named, place), true
+	host, sent := "", "" // by which host, if not all mail fails
+	if x.host != "" {
+		host = " from " + x.host
+	}
+	if !x.nothing {
+		sent = host
+	}
+	p.Summary = fmt.Sprintf("%d of %s%s to %s fail %s", len(x.messages), table.Count(x.tried, "message"), sent, to, place)
+	p.Title, p.homemade = fmt.Sprintf("mail%s to %s fails %s", sent, named, place), true
 	if kind.does != "" {
 		p.Summary = fmt.Sprintf("%d of %s to %s fail: it %s", len(x.messages), table.Count(x.tried, "message"), to, kind.does)
 		p.Title, p.homemade, p.Providers, p.Effect = named+" "+kind.does, false, domains, EffectReturned
@@ -317,7 +324,7 @@ func (x *outage) problem() *Problem {
 		}
 		p.keys[0].provider = domains[0]
 	}
-	begin := "Nothing goes out: "
+	begin := "Nothing goes out" + host + ": "
 	if kind.inner {
 		begin = "Nothing is delivered: "
 	}

@@ -356,18 +356,21 @@ const (
 	strayAttempts = 1000
 )
 
-// A newest tells what the newest attempts of the log show: the end of the search, and the relays.
+// A newest tells what the newest attempts of the log show: the end of the search, the relays and the
+// hosts that log.
 type newest struct {
 	// end is the time up to which the log shows whether a problem goes on: the time of the newest
 	// message without the strays, or the end of the period. If the log has only strays, it is the time
 	// of the newest.
 	end    moment
 	relays nextHops
+	hosts  map[string]bool
 }
 
 // readNewest reads the newest attempts.
 func readNewest(ctx context.Context, s store.Reader, f store.Filter) (n newest, err error) {
 	messages := map[[3]string]bool{}
+	n.hosts = map[string]bool{}
 	read := 0
 	for a, err := range s.Attempts(ctx, store.Filter{}, store.Page{Limit: strayAttempts, Newest: true}) {
 		if err != nil {
@@ -380,6 +383,7 @@ func readNewest(ctx context.Context, s store.Reader, f store.Filter) (n newest, 
 			}
 		}
 		n.relays.note(&a.Delivery)
+		n.hosts[a.Host] = true
 		if read++; len(messages) > strays && (read >= hopsRead || n.relays.n >= hopsNoted) {
 			break
 		}
