@@ -43,7 +43,7 @@ func (x *unreachedRow) theirs() []bounce.Reason {
 // its own nor the recipients'.
 func (x *unreachedRow) anyReason() bool {
 	scope := judge.ReasonText(x.Reason).Scope
-	return (x.Mark == MarkFails || x.Mark == MarkTakes) && x.lost() >= markLeast && (scope == bounce.ScopeSender || scope == bounce.ScopeMessage)
+	return (x.Mark == MarkFails || x.Mark == MarkTakes) && max(x.lost(), x.Failed) >= markLeast && (scope == bounce.ScopeSender || scope == bounce.ScopeMessage)
 }
 
 // losing are the reasons for which the mail of a row is given up: what expires failed for one of theirs.

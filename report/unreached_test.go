@@ -344,8 +344,11 @@ func TestTakesNothing(t *testing.T) {
 		list := deferrals("big.example", 30, at, hour/10, hour, 0, end)
 		for i := range list {
 			list[i].says, list[i].reason, list[i].reply = "550 5.7.1 no", reason, true
-			if end == "" {
+			switch end {
+			case "":
 				list[i].tries = append(list[i].tries, list[i].tries[0]+hour/2)
+			case "sent":
+				list[i].tries = append(list[i].tries, at+4*hour)
 			}
 		}
 		return list
@@ -357,11 +360,12 @@ func TestTakesNothing(t *testing.T) {
 	}{
 		{"TLS is required", failed(bounce.TLS, ""), "big.example defers all our mail: no acceptable TLS, sender acts, 0 of 30 returned"},
 		{"all messages are malformed", failed(bounce.ContentRejected, "refused"), "big.example refuses all our mail: content refused, sender acts, 30 of 30 returned"},
+		{"TLS was required, and all was taken later", slices.Concat(failed(bounce.TLS, "sent"), sent("big.example", 60, at+4*hour, hour/10)), "big.example defers all our mail: no acceptable TLS, sender acts, 0 of 30 returned"},
 		{"some is taken", slices.Concat(failed(bounce.ContentRejected, "refused"), sent("big.example", 30, at+time.Minute, hour/10)), "nothing"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got := "nothing"
-			for _, in := range queueLog(t, at+3*hour, others, usual, c.mails)(4).Incidents() {
+			for _, in := range queueLog(t, at+12*hour, others, usual, c.mails)(4).Incidents() {
 				if !in.IsBackground() {
 					got = fmt.Sprintf("%s, %s acts, %d of %d returned", in.Title, in.Scope, in.Lost, in.Refused)
 				}
