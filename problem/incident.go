@@ -88,6 +88,7 @@ func (x *refusalSearch) incidents(ctx context.Context) (list []*incident, histor
 		return slices.ContainsFunc(named, func(in *incident) bool { return in.absorb(s, x.o.Window) })
 	})
 	found := slices.Concat(named, silent)
+	x.claimAlike(found, histories)
 	for _, in := range found {
 		if len(in.refusals) > 0 || in.named() { // see joinProviders
 			x.measure(in, histories)
@@ -152,12 +153,13 @@ func shownFirst(list []*incident) []*incident {
 }
 
 // absorb adds a silent incident to this named one, and reports whether it did. It does if the same
-// providers refuse the same senders in that time, some of the messages without a cause.
+// providers refuse the same senders in that time, some of the messages without a cause, or other senders
+// with the same replies.
 func (in *incident) absorb(silent *incident, window time.Duration) bool {
 	counts, own := countTraits(silent.all), countTraits(in.all)
 	if in.level != Confirmed || silent.began.sub(in.until) >= window || in.began.sub(silent.until) >= window ||
 		float64(len(in.all)) < namedOf*float64(len(in.all)+len(silent.all)) ||
-		!subset(providersOf(counts), providersOf(own)) || !subset(sendersOf(counts), sendersOf(own)) {
+		!subset(providersOf(counts), providersOf(own)) || !subset(sendersOf(counts), sendersOf(own)) && !subset(templatesOf(counts), templatesOf(own)) {
 		return false
 	}
 	in.join(silent)
@@ -169,6 +171,69 @@ func (in *incident) absorb(silent *incident, window time.Duration) bool {
 // subset reports whether all names of a list are in the sorted list of.
 func subset(list, of []string) bool {
 	return !slices.ContainsFunc(list, func(s string) bool { _, found := slices.BinarySearch(of, s); return !found })
+}
+
+// claimAlike adds to each incident without a named cause, or of mail called spam, the unclaimed refusals
+// with the same reply by the same provider in its time and a window after it, if their sender domain had
+// no mail taken there meanwhile: they are too few to stand out.
+func (x *refusalSearch) claimAlike(list []*incident, histories []store.History) {
+	type place struct{ provider, domain string }
+	at := map[place][]*stream{}
+	for _, s := range sorted(x.silent) {
+		k := place{s.key.provider, s.key.domain}
+		at[k] = append(at[k], s)
+	}
+	for _, in := range list {
+		if in.named() && !in.content() || len(in.histories) == 0 {
+			continue
+		}
+		taken := in.firstTaken(histories)
+		templates := templatesOf(countTraits(in.all))
+		var places []place
+		for _, k := range in.keys {
+			if p := (place{k.provider, k.domain}); p.provider != "" && !slices.Contains(places, p) {
+				places = append(places, p)
+			}
+		}
+		n := len(in.all)
+		for _, p := range places {
+			for _, s := range at[p] {
+				end := in.until.add(x.o.Window)
+				if t, ok := taken[s.key.sender]; ok {
+					end = min(end, t)
+				}
+				if end <= in.until {
+					continue
+				}
+				alike := slices.DeleteFunc(slices.Clone(between(s.refusals, in.began, end)), func(r *refusal) bool {
+					_, same := slices.BinarySearch(templates, r.Template)
+					return !same
+				})
+				in.all = append(in.all, claim(alike, stretch{in.began, end})...)
+			}
+		}
+		if len(in.all) == n {
+			continue
+		}
+		sortByTime(in.all)
+		in.until = in.all[len(in.all)-1].at
+		in.refusals = between(in.all, x.since, x.until)
+	}
+}
+
+// firstTaken returns when the first message of each sender domain was taken after the onset, as far as
+// the deliveries were read.
+func (in *incident) firstTaken(histories []store.History) map[string]moment {
+	first := map[string]moment{}
+	for _, i := range in.histories {
+		for _, d := range histories[i].Deliveries {
+			at := momentOf(d.Time)
+			if t, ok := first[d.SenderDomain]; at >= in.began && (!ok || at < t) {
+				first[d.SenderDomain] = at
+			}
+		}
+	}
+	return first
 }
 
 // joinProviders joins the incidents of a bad reputation, in the order of their onsets, that began

@@ -361,6 +361,10 @@ func providersOf(counts []traitCount) []string {
 	return distinctTraits(counts, func(c traitCount) string { return c.provider })
 }
 
+func templatesOf(counts []traitCount) []string {
+	return distinctTraits(counts, func(c traitCount) string { return c.Template })
+}
+
 // commonest returns the most frequent value of the refusals; among equals the smallest. The zero
 // value does not count.
 func commonest[K cmp.Ordered](counts []traitCount, of func(traitCount) K) (most K) {

@@ -111,6 +111,16 @@ var silentWords = map[string]wording{
 	},
 }
 
+// Checks for refusals that name no cause that can be checked, of several sender domains.
+const (
+	// oneReceiverCheck is for mail to one recipient domain.
+	oneReceiverCheck = "Ask the postmaster of the receiver, by another way than mail, which rule it is: only its domain is concerned. Then the sending address: blocklists, its PTR record, and whether mail goes out by IPv6 or by a new address. Send again what was returned."
+	// allSpamCheck is for mail that is all called spam.
+	allSpamCheck = "What all this mail has in common, for it is called spam whoever writes: the sending address (blocklists, its PTR record), a footer, signature or link that each message has; then ask the receiver, by its form or by another way than mail."
+)
+
+const spamSummary = "{who} to recipients known to be valid is refused at {at}: {what}"
+
 const silentSummary = "{who} to recipients known to be valid is refused at {at}, and no cause is named"
 
 // words returns the wording for an incident with this reason, detail and cause.
@@ -118,6 +128,17 @@ func (in *incident) words(reason bounce.Reason, detail, cause string) wording {
 	if !in.named() {
 		w := silentWords[cause]
 		w.cause, w.summary = cause, silentSummary
+		several := cause == causeIP
+		counts := countTraits(in.all)
+		if several && len(distinctTraits(counts, func(c traitCount) string { return c.RecipientDomain })) == 1 {
+			w.firstCheck = oneReceiverCheck
+		}
+		if in.callsSpam() {
+			w.summary, w.firstCheck = spamSummary, namedWords[bounce.ContentSpam].firstCheck
+			if several {
+				w.firstCheck = allSpamCheck
+			}
+		}
 		return w
 	}
 	w := namedWords[reason]
@@ -141,6 +162,20 @@ func (in *incident) words(reason bounce.Reason, detail, cause string) wording {
 	}
 	return w
 }
+
+// callsSpam reports whether most replies of an incident without a named cause call the mail spam.
+func (in *incident) callsSpam() bool {
+	spam, all := 0, 0
+	for _, c := range countTraits(in.all) {
+		if all += c.n; c.Reason == bounce.ContentSpam {
+			spam += c.n
+		}
+	}
+	return !in.named() && in.level == Likely && float64(spam) >= spamShare*float64(all)
+}
+
+// spamShare is the minimum share of the refusals that call the mail spam, if the title does.
+const spamShare = 0.75
 
 // actionsShare is the minimum share of the refusals that know the same actions; lower: the check of an
 // incident is more often about some of its refusals only.
@@ -391,7 +426,7 @@ func (in *incident) what(reason bounce.Reason, detail string, providers int) str
 		return "listed by " + cmp.Or(detail, "a blocklist")
 	case reason == bounce.RDNSHelo:
 		return "no matching PTR or HELO name"
-	case in.content():
+	case in.content(), in.callsSpam():
 		return "called spam"
 	}
 	return ""
