@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"bouncelog/bounce"
+	"bouncelog/problem"
 )
 
 // TestAlike holds that the refusals of one provider with the same reply are one incident, also those of a
@@ -53,6 +54,48 @@ func TestAlike(t *testing.T) {
 			p := found[0]
 			if p.Title != test.title || p.Messages != test.messages || p.Onset == nil || p.Onset.Tried != test.tried || !strings.HasPrefix(p.FirstCheck, test.firstCheck) {
 				t.Errorf("%q, %d messages, %v, check %q", p.Title, p.Messages, p.Onset, p.FirstCheck)
+			}
+		})
+	}
+}
+
+// TestHostedFilter holds that a sender domain that a hosted filter refuses at few recipients of many of its
+// customers is one incident, but not if the filter takes most of its mail.
+func TestHostedFilter(t *testing.T) {
+	const relay = "eu-smtp-inbound-1.mimecast.com"
+	mails := func(from string, at time.Duration, n int, refused func(int) bool) (list []mail) {
+		for i := range n {
+			m := mail{at: at + time.Duration(i)*40*time.Minute, id: fmt.Sprint("H", from, at, i), from: from, to: fmt.Sprintf("%s%d@customer%d.example", from[:4], i%2, i%10), relay: relay, outcome: good, code: 250}
+			if refused(i) {
+				m.outcome, m.says, m.stage = bounce.Hard, "554 Email rejected due to security policies - https://community.mimecast.com/docs/DOC-1369#554", bounce.StageEOM
+			}
+			list = append(list, m)
+		}
+		return list
+	}
+	none, all := func(int) bool { return false }, func(int) bool { return true }
+	var week []mail
+	for d := range 7 {
+		week = join(week, mails("news@shop.example", time.Duration(d)*day, 20, none), mails("anna@nord.example", time.Duration(d)*day, 20, none))
+	}
+	for _, test := range []struct {
+		name    string
+		refused func(int) bool
+		want    int
+	}{
+		{"all of its mail", all, 1},
+		{"one message in twenty", func(i int) bool { return i == 7 }, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			found := problemsOf(t, join(week, mails("news@shop.example", 8*day, 20, test.refused), mails("anna@nord.example", 8*day, 20, none)))
+			n := 0
+			for _, p := range found {
+				if p.Level == problem.Likely {
+					n++
+				}
+			}
+			if n != test.want || n == 1 && (found[0].Title != "Mimecast refuses shop.example: no cause named" || found[0].Messages != 20 || len(found) != 1) {
+				t.Errorf("%d incidents, of %d problems, the first: %q, %d messages", n, len(found), found[0].Title, found[0].Messages)
 			}
 		})
 	}

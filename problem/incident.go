@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"bouncelog/bounce"
+	"bouncelog/internal/provider"
 	"bouncelog/store"
 )
 
@@ -344,7 +345,7 @@ func (x *refusalSearch) silentIncidents(ctx context.Context, own, shared []*stre
 			s.refusals = slices.DeleteFunc(s.refusals, func(r *refusal) bool { return r.claimed })
 		}
 		for _, f := range x.faultsOf(s, &histories[s.history]) {
-			if s.key.what == sharedStream && s.key.sender != "" { // the history is of the refusing providers
+			if s.key.what == sharedStream && s.key.sender != "" && s.key.provider == "" { // the history is of the refusing providers
 				if most, err := x.refusedMostly(ctx, s.key.sender, between(s.refusals, f.since, f.until+1)); err != nil {
 					return nil, err
 				} else if !most {
@@ -401,7 +402,14 @@ func (x *refusalSearch) faultsOf(s *stream, h *store.History) (found []stretch) 
 	}
 	if s.key.what == sharedStream { // other streams may have claimed its refusals
 		counts := countTraits(s.refusals)
-		if s.key.sender == "" && len(sendersOf(counts)) < 2 || s.key.sender != "" && len(providersOf(counts)) < spreadProviders {
+		least, of := spreadProviders, providersOf
+		switch {
+		case s.key.sender == "":
+			least, of = 2, sendersOf
+		case s.key.provider != "":
+			of = domainsOfTraits
+		}
+		if len(of(counts)) < least {
 			return nil
 		}
 	}
@@ -451,7 +459,11 @@ func (x *refusalSearch) weighed() (own, shared []*stream) {
 		if enough(s.refusals) {
 			own = append(own, s)
 		}
-		for _, k := range [...]key{{what: sharedStream, provider: s.key.provider, domain: s.key.domain}, {what: sharedStream, sender: s.key.sender}} {
+		groups := []key{{what: sharedStream, provider: s.key.provider, domain: s.key.domain}, {what: sharedStream, sender: s.key.sender}}
+		if provider.IsFilter(s.key.provider) {
+			groups = append(groups, key{what: sharedStream, sender: s.key.sender, provider: s.key.provider})
+		}
+		for _, k := range groups {
 			all := together[k]
 			if all == nil {
 				all = newStream(k)
@@ -465,7 +477,7 @@ func (x *refusalSearch) weighed() (own, shared []*stream) {
 	for _, s := range sorted(together) {
 		least := 2
 		if s.key.sender != "" {
-			least = spreadProviders
+			least = spreadProviders // providers, or customers of one
 		}
 		if members[s.key] >= least && enough(s.refusals) {
 			sortByTime(s.refusals)

@@ -361,6 +361,10 @@ func providersOf(counts []traitCount) []string {
 	return distinctTraits(counts, func(c traitCount) string { return c.provider })
 }
 
+func domainsOfTraits(counts []traitCount) []string {
+	return distinctTraits(counts, func(c traitCount) string { return c.RecipientDomain })
+}
+
 func templatesOf(counts []traitCount) []string {
 	return distinctTraits(counts, func(c traitCount) string { return c.Template })
 }

@@ -35,7 +35,7 @@ type subject uint8
 const (
 	namedStream  subject = iota + 1
 	silentStream         // one sender domain, one provider
-	sharedStream         // all silent streams of a provider, or of a sender domain
+	sharedStream         // all silent streams of a provider, of a sender domain, or of one at a hosted filter
 	watchedRest          // the refusals at a provider that no incident claims
 	outageOf
 	floodOf
@@ -53,7 +53,10 @@ func (k key) String() string {
 	case silentStream:
 		return k.sender + " " + at
 	case sharedStream:
-		if k.sender != "" {
+		switch {
+		case k.sender != "" && k.provider != "":
+			return "from " + k.sender + " at " + k.provider
+		case k.sender != "":
 			return "from " + k.sender
 		}
 		return "any " + at

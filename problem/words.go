@@ -130,7 +130,7 @@ func (in *incident) words(reason bounce.Reason, detail, cause string) wording {
 		w.cause, w.summary = cause, silentSummary
 		several := cause == causeIP
 		counts := countTraits(in.all)
-		if several && len(distinctTraits(counts, func(c traitCount) string { return c.RecipientDomain })) == 1 {
+		if several && len(domainsOfTraits(counts)) == 1 {
 			w.firstCheck = oneReceiverCheck
 		}
 		if in.callsSpam() {
@@ -233,7 +233,7 @@ func (in *incident) problem(o Thresholds, seen *counter) Problem {
 	}
 	p := Problem{
 		Level: in.level, Reason: reason, Detail: detail, Cause: w.cause, Effect: EffectRefused,
-		SenderDomains: s.senders, Providers: s.providers, Domains: distinctTraits(counts, func(c traitCount) string { return c.RecipientDomain }),
+		SenderDomains: s.senders, Providers: s.providers, Domains: domainsOfTraits(counts),
 		Since: in.refusals[0].at.time(), Until: in.refusals[len(in.refusals)-1].at.time(), Ongoing: in.ongoing, EndUnknown: in.ongoing && in.unknown, Before: in.before, Onset: in.onset, Everybody: in.everybody,
 		Attempts: int64(len(in.refusals)), Messages: seen.count(in.refusals, anyMessage),
 		Recipients: seen.count(in.refusals, anyRecipient), Returned: seen.count(in.refusals, lostMessage), Hours: []Hour{},
