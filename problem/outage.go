@@ -252,7 +252,6 @@ type outageSearch struct {
 	reached *reached
 	own     map[string]bool // keyed by relay name: see takenByOthers
 	gone    *expiries
-	relay   *string         // see isRelayHost; nil: not looked up yet
 	took    map[string]bool // domains that took mail, in lower case; true: at a server of others; nil: not read yet
 }
 
@@ -397,15 +396,6 @@ func (w *outageSearch) read(ctx context.Context) error {
 		}
 		w.reached.note(r)
 		cause, e := causeOf(r, w.o.Valid)
-		if cause == "" && r.Reason == bounce.RateLimited && limitsAccount(r.Template) && r.Confidence != bounce.Guess {
-			own, err := w.isRelayHost(ctx, r.Traits)
-			if err != nil {
-				return err
-			}
-			if own {
-				cause, e = causeAccount, stated
-			}
-		}
 		if cause == "" || r.Untried {
 			continue
 		}

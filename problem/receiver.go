@@ -574,37 +574,6 @@ func (w *outageSearch) relayHost(ctx context.Context, run []failure) (bool, erro
 	return len(cells) >= relayDomains, err
 }
 
-// isRelayHost reports whether an attempt failed at the relay host of this server: one without a page for
-// senders that most mail goes to, to several domains. Exim does not log the port of a relay.
-func (w *outageSearch) isRelayHost(ctx context.Context, t *store.Traits) (bool, error) {
-	if t.Code == 0 || !atOthers(t) {
-		return false, nil
-	}
-	if w.relay == nil {
-		f := w.f
-		f.Outcomes, f.Reasons, f.Domain, f.Domains = nil, nil, "", nil
-		if w.from != 0 {
-			f.Since = w.from.add(-w.o.Past).time()
-		}
-		most, err := mostRelayed(ctx, w.s, f)
-		if err != nil {
-			return false, err
-		}
-		if most != "" {
-			f.Relay = most
-			cells, err := w.s.Count(ctx, f, store.ByDomain)
-			if err != nil {
-				return false, err
-			}
-			if len(cells) < relayDomains || provider.Page(most) != "" {
-				most = ""
-			}
-		}
-		w.relay = &most
-	}
-	return *w.relay != "" && provider.OfHost(t.RelayHost) == *w.relay, nil
-}
-
 // lapsed returns the outages of a cause that is the receiver's fault, one for each domain and run.
 func (w *outageSearch) lapsed(ctx context.Context, cause string) (list []*outage, err error) {
 	for _, l := range w.theirs[cause] {
