@@ -346,7 +346,7 @@ func (x *refusalSearch) silentIncidents(ctx context.Context, own, shared []*stre
 		}
 		for _, f := range x.faultsOf(s, &histories[s.history]) {
 			if s.key.what == sharedStream && s.key.sender != "" && s.key.provider == "" { // the history is of the refusing providers
-				if most, err := x.refusedMostly(ctx, s.key.sender, between(s.refusals, f.since, f.until+1)); err != nil {
+				if most, err := x.refusedMostly(ctx, s.key.sender, between(s.refusals, f.since, f.until+1), nil); err != nil {
 					return nil, err
 				} else if !most {
 					continue

@@ -17,7 +17,7 @@ import (
 const (
 	senderProviders = 3   // providers that refuse the sender, at least; higher: fewer incidents
 	senderMessages  = 5   // messages refused in a window, at least; higher: fewer incidents
-	senderShare     = 0.5 // of the messages of the sender domain that were refused or taken in that time; higher: fewer incidents
+	senderShare     = 0.5 // of the messages of the sender domain, or of those to the domains that refuse it, that were refused or taken in that time; higher: fewer incidents
 	senderCore      = 0.9 // of the refusals, in the shortest time that holds so many, are compared with the other mail: a single one, days later, would compare with all mail until then; higher: fewer incidents
 	sendersAsked    = 200 // sender domains whose other mail is counted to the second; the mail of the others is counted by whole days, so a few incidents are found a day later
 	spreadProviders = 5   // providers that each refuse a few messages for the same cause, to count as one incident; higher: fewer such incidents
@@ -31,12 +31,26 @@ func (x *refusalSearch) countsSender(from *store.Refusal, r *refusal) bool {
 	return !r.Forwarded && r.SenderDomain != "" && r.Code != 0 && !relay && !delayed(from)
 }
 
-// isRefusedSender reports whether refusals of one sender domain are an incident.
+// isRefusedSender reports whether refusals of one sender domain are an incident: they are most of its
+// mail, or most of its mail to many domains that took mail before.
 func (x *refusalSearch) isRefusedSender(ctx context.Context, in *incident) (bool, error) {
-	if len(providersOf(countTraits(in.all))) < senderProviders || mostInWindow(in.all, x.o.Window) < senderMessages {
+	counts := countTraits(in.all)
+	providers := len(providersOf(counts))
+	if providers < senderProviders || mostInWindow(in.all, x.o.Window) < senderMessages {
 		return false, nil
 	}
-	return x.refusedMostly(ctx, in.keys[0].sender, in.all)
+	most, err := x.refusedMostly(ctx, in.keys[0].sender, in.all, nil)
+	if most || err != nil || providers < spreadProviders || !mostlyValid(in.all) {
+		return most, err
+	}
+	return x.refusedMostly(ctx, in.keys[0].sender, in.all, domainsOfTraits(counts))
+}
+
+// mostlyValid reports whether most of the refused recipients are known to be valid.
+func mostlyValid(refusals []*refusal) bool {
+	var seen counter
+	valid := seen.count(refusals, validRecipient)
+	return 2*valid > seen.count(refusals, anyRecipient)
 }
 
 // joinFew adds to incidents of several refused senders those with too little mail to be an incident
@@ -51,7 +65,7 @@ func (x *refusalSearch) joinFew(ctx context.Context, list, few []*incident) erro
 			if f == nil || f.began.sub(in.until) >= x.o.Window || in.began.sub(f.began) >= x.o.Window || !subset(providersOf(countTraits(f.all)), all) {
 				continue
 			}
-			most, err := x.refusedMostly(ctx, f.keys[0].sender, f.all)
+			most, err := x.refusedMostly(ctx, f.keys[0].sender, f.all, nil)
 			if err != nil {
 				return err
 			}
@@ -68,17 +82,23 @@ func (x *refusalSearch) joinFew(ctx context.Context, list, few []*incident) erro
 }
 
 // refusedMostly reports whether refusals, in the order of time, are a large share of the mail of
-// their sender domain to all recipients that was refused or taken in that time. Mail that failed for
-// another reason does not count: a provider that looks the sender domain up may call that a DNS error
-// of its own.
-func (x *refusalSearch) refusedMostly(ctx context.Context, sender string, refusals []*refusal) (bool, error) {
+// their sender domain that was refused or taken in that time, at some domains or (nil) at all. Mail
+// that failed for another reason does not count: a provider that looks the sender domain up may call
+// that a DNS error of its own.
+func (x *refusalSearch) refusedMostly(ctx context.Context, sender string, refusals []*refusal, domains []string) (bool, error) {
 	f := x.f
 	f.Outcomes, f.Reasons = []bounce.Outcome{bounce.Delivered}, nil
+	if domains != nil {
+		f.Domain, f.Domains = "", domains
+	}
 	refusals = core(refusals)
 	since, until := refusals[0].at.time(), refusals[len(refusals)-1].at.time()
 	var seen counter
 	takenMost := float64(seen.count(refusals, anyMessage)) * (1/senderShare - 1)
 	if x.sendersAsked++; x.sendersAsked > sendersAsked {
+		if domains != nil {
+			return false, nil
+		}
 		taken, err := x.takenOn(ctx, f, sender, dayOf(since), dayOf(until))
 		return float64(taken) <= takenMost, err
 	}

@@ -2,6 +2,7 @@ package problem_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -34,6 +35,15 @@ func TestRefusedSender(t *testing.T) {
 		{"half of the mail, and other mail is deferred for another reason", join(refused, deferred, taken(18)), true},
 		{"half of the mail, and one more refusal after a day", join(refused, taken(18), with(mails("r", 1, 5, refused[0]), func(m *mail) { m.at, m.id = day, "late" }),
 			with(taken(60), func(m *mail) { m.id += "b"; m.at += 6 * time.Hour })), true},
+		{"less than half, but all mail to providers that took mail before", join(
+			with(slices.Clone(refused), func(m *mail) { m.id += "k"; m.outcome, m.code, m.says = good, 250, "" }),
+			with(join(slices.Clone(refused), taken(20), with(taken(20), func(m *mail) { m.id += "b"; m.at += time.Minute })), func(m *mail) { m.at += day }),
+		), true},
+		{"less than half, at providers that take other mail of the sender", join(
+			with(slices.Clone(refused), func(m *mail) { m.id += "k"; m.outcome, m.code, m.says = good, 250, "" }),
+			with(join(slices.Clone(refused), taken(20), with(slices.Clone(refused), func(m *mail) { m.id += "o"; m.at += time.Minute; m.outcome, m.code, m.says = good, 250, "" }),
+				with(slices.Clone(refused), func(m *mail) { m.id += "p"; m.at += 2 * time.Minute; m.outcome, m.code, m.says = good, 250, "" })), func(m *mail) { m.at += day }),
+		), false},
 		{"less than half", join(refused, taken(20), with(taken(20), func(m *mail) { m.id += "b"; m.at += time.Minute })), false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
