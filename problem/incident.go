@@ -863,7 +863,7 @@ func (in *incident) standing() bool {
 func find(index map[common][]*incident, shared []common, in *incident, window time.Duration) *incident {
 	for _, k := range shared {
 		for _, earlier := range index[k] {
-			if earlier.sameAs(in, window) {
+			if earlier.sameAs(in, window) && !earlier.apart(in) {
 				return earlier
 			}
 		}
@@ -879,6 +879,19 @@ func (in *incident) sameAs(later *incident, window time.Duration) bool {
 		return true
 	}
 	return later.began.sub(in.began) < window || later.began <= in.until && len(in.senders) >= SendersNamed
+}
+
+// apart reports whether two incidents name different causes for different sender domains.
+func (in *incident) apart(other *incident) bool {
+	if !in.named() || !other.named() || in.keys[0].reason == other.keys[0].reason {
+		return false
+	}
+	for sender := range other.senders {
+		if in.senders[sender] {
+			return false
+		}
+	}
+	return true
 }
 
 // join makes a later incident part of this one. See takeOver.

@@ -57,3 +57,30 @@ func TestRefusedSender(t *testing.T) {
 		})
 	}
 }
+
+// TestRefusedSenderApart holds that a refused sender and the failing authentication of another sender domain at
+// the same providers are two incidents; of the same sender domain, they are one.
+func TestRefusedSenderApart(t *testing.T) {
+	mails := func(id, from, says string) (list []mail) {
+		for i := range 20 {
+			p := fmt.Sprintf("p%d.example", i%5)
+			list = append(list, mail{
+				at: time.Duration(i) * 10 * time.Minute, id: fmt.Sprintf("%s%d", id, i), from: from, to: fmt.Sprintf("u%d@%s", i, p), relay: "mx." + p,
+				outcome: bounce.Hard, says: says, stage: bounce.StageRcpt,
+			})
+		}
+		return list
+	}
+	auth := mails("a", "info@nord.example", "550 5.7.26 the message does not pass DMARC")
+	for from, want := range map[string]int{"info@nord.example": 1, "info@shop.example": 2} {
+		n := 0
+		for _, p := range problemsOf(t, join(auth, mails("s", from, "550 5.1.8 Sender address rejected: Domain not found"))) {
+			if p.Level == problem.Confirmed {
+				n++
+			}
+		}
+		if n != want {
+			t.Errorf("%s: %d incidents, want %d", from, n, want)
+		}
+	}
+}
