@@ -51,10 +51,11 @@ type Unreached struct {
 	// UsualAlike: it is derived from several days of the same kind (weekdays or the weekend), not from
 	// a few of any kind.
 	UsualAlike bool
-	// UsualMessages is the largest number of messages in these hours on one of the earlier days.
-	UsualMessages int
-	Queue         *Queue // of a provider that died; nil: not known
-	Retried       int    // of a provider that died: see Queue.Retried
+	// UsualMessages is the largest number of messages in these hours on one of the earlier days,
+	// UsualLeast the smallest.
+	UsualMessages, UsualLeast int
+	Queue                     *Queue // of a provider that died; nil: not known
+	Retried                   int    // of a provider that died: see Queue.Retried
 }
 
 // A Queue is the mail that a provider did not take since its failures began, once for each
@@ -68,12 +69,14 @@ type Queue struct {
 }
 
 // When a provider that died is an incident, however little mail goes there: after deadFor without a
-// delivery, or if it usually takes mail in at least deadHours hours of such a time. In hours, since mail
-// comes in batches. By chance, none of five hours has a delivery once in 150 times. Restarts and
-// upgrades of a receiver take less. Higher: later.
+// delivery, or if it usually takes mail in at least deadHours hours of such a time, or at least
+// deadMessages messages in DeadLeast or longer. In hours, since mail comes in batches. By chance, none of
+// five hours has a delivery once in 150 times. Restarts and upgrades of a receiver take less. Higher:
+// later.
 const (
-	deadFor   = 24 * time.Hour
-	deadHours = 5
+	deadFor      = 24 * time.Hour
+	deadHours    = 5
+	deadMessages = 5
 )
 
 // DeadLeast is the minimum time without a delivery of a provider that died: the hours in which it
@@ -104,19 +107,21 @@ const GreylistingMost = greylisted
 const greyMany = 10
 
 // Dead reports whether a provider died, and not just now. A rate limit is no such evidence, unless
-// it stops the usual mail. Greylisting is none until messages were tried for longer than it takes.
+// it stops the usual mail, or all mail for deadFor. Greylisting is none until messages were tried for longer than it takes.
 func (u *Unreached) Dead() bool {
 	if u.Reason == bounce.Greylisted && (u.Retried < IncidentLeast || u.Retried >= greyMany) {
 		return u.Died && u.Retried >= greyMany
-	}
-	if u.Stalled() || u.Reason == bounce.RateLimited {
-		return u.Stalled()
 	}
 	began := u.Since
 	if !u.FirstHeard.IsZero() {
 		began = u.FirstHeard
 	}
-	return u.Died && u.Failed >= IncidentLeast && (u.Until.Sub(began) >= deadFor || u.Usual >= deadHours && u.UsualAlike)
+	lasted := u.Until.Sub(began)
+	missed := u.UsualAlike && u.UsualLeast >= deadMessages && lasted >= DeadLeast
+	if u.Reason == bounce.RateLimited {
+		return u.Stalled() || u.Died && u.Failed >= deadMessages && (lasted >= deadFor || missed && u.Failed <= stallTimes*u.UsualMessages)
+	}
+	return u.Stalled() || u.Died && u.Failed >= IncidentLeast && (lasted >= deadFor || u.Usual >= deadHours && u.UsualAlike || missed)
 }
 
 // Problem describes u as a Problem.

@@ -539,7 +539,7 @@ func (r *Report) unreached(ctx context.Context, s store.Reader, o Options, row *
 		Provider: row.name, Name: provider.Name(row.name), Reason: row.Reason, Detail: row.detail, Cause: t.Title, Why: t.Meaning, Command: o.command("report", option, name),
 		FirstHeard: began, Since: row.First.UTC(), Until: row.Last.UTC(), Ongoing: c.taken == 0,
 		Attempts: row.Soft + row.Hard, Reasons: row.reasons, Lost: int(lost), Returned: int(returned), Waiting: int(row.pending), Tried: int(lost + c.between),
-		Share: float64(part(lost, r.handled)), Died: c.took && c.since == 0, Failed: int(c.messages), Usual: c.usual.hours, UsualMessages: int(c.usual.messages), UsualAlike: c.usual.alike, Retried: row.retried,
+		Share: float64(part(lost, r.handled)), Died: c.took && c.since == 0, Failed: int(c.messages), Usual: c.usual.hours, UsualMessages: int(c.usual.messages), UsualLeast: int(c.usual.least), UsualAlike: c.usual.alike, Retried: row.retried,
 	}
 	u.Late = !row.back.IsZero() && row.lost() == 0
 	if len(t.Do) > 0 {
@@ -797,15 +797,16 @@ type taken struct {
 type habit struct {
 	hours    int   // that have a delivery: the smallest number on an earlier day
 	messages int64 // the largest number on an earlier day
+	least    int64 // the smallest
 	days     int   // earlier days
 	alike    bool  // usualLeast days of the same kind are known, and no other counts
 }
 
 func (u *habit) add(hours int, messages int64) {
-	if u.days++; u.days == 1 || hours < u.hours {
-		u.hours = hours
+	if u.days++; u.days == 1 {
+		u.hours, u.least = hours, messages
 	}
-	u.messages = max(u.messages, messages)
+	u.hours, u.least, u.messages = min(u.hours, hours), min(u.least, messages), max(u.messages, messages)
 }
 
 // usualHours returns the usual mail of a provider in a silence: that of earlier days from the same

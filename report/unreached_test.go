@@ -309,6 +309,56 @@ func TestStalled(t *testing.T) {
 	}
 }
 
+// TestStalledLittle holds that a provider with little mail that takes none of it for hours is an incident,
+// also if the mail comes in batches, or the replies speak of a rate.
+func TestStalledLittle(t *testing.T) {
+	others := sent("fine.example", 8*400, 0, oneDay/400)
+	at := 4*oneDay + 8*hour
+	var usual []deferral // twelve messages a day in two batches, at 9:00 and 16:00
+	batches := func(day int) (list []deferral) {
+		for _, h := range []time.Duration{9 * hour, 16 * hour} {
+			list = append(list, sent("little.example", 6, time.Duration(day)*oneDay+h, time.Minute)...)
+		}
+		return list
+	}
+	for day := range 4 {
+		usual = append(usual, batches(day)...)
+	}
+	failing := func(n int, busy bool, end time.Duration) []deferral {
+		list := batches(4)[:n]
+		for i := range list {
+			list[i].busy, list[i].end = busy, ""
+			for try := list[i].tries[0] + hour/2; try <= end; try += hour / 2 {
+				list[i].tries = append(list[i].tries, try)
+			}
+		}
+		return list
+	}
+	for _, c := range []struct {
+		name  string
+		mails []deferral
+		read  time.Duration
+		want  string
+	}{
+		{"no connection", failing(12, false, at+12*hour), at + 12*hour, "little.example does not take our mail: no connection, 12 of 12"},
+		{"it says that it is busy", failing(12, true, at+12*hour), at + 12*hour, "little.example defers all our mail: it says that it is busy, 12 of 12"},
+		{"for four hours", failing(6, true, at+5*hour), at + 5*hour, "nothing"},
+		{"some is taken", slices.Concat(failing(12, true, at+12*hour), sent("little.example", 6, at+hour, 2*hour)), at + 12*hour, "nothing"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := "nothing"
+			for _, in := range queueLog(t, c.read, others, usual, c.mails)(4).Incidents() {
+				if !in.IsBackground() {
+					got = fmt.Sprintf("%s, %d of %d", in.Title, in.Refused, in.Tried)
+				}
+			}
+			if got != c.want {
+				t.Errorf("%s, want %s", got, c.want)
+			}
+		})
+	}
+}
+
 // TestStalledAmongReturned holds that an outage that is over has its messages in the report of many days,
 // too, in which the provider returned more mail for another reason.
 func TestStalledAmongReturned(t *testing.T) {
