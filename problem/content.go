@@ -87,10 +87,12 @@ func (x *refusalSearch) goodPart(run *spamRun, tried int64) bool {
 	return float64(run.refused) >= x.o.Share*float64(tried)
 }
 
-// dropSmallRuns drops runs that are a small part of their streams' messages on some of their days.
-// It counts the streams of one provider together, day by day, until each has too many messages. (A
-// report of one day on ten million attempts with 60 runs took more than 120 s of processor time when
-// all messages of each run were counted, and takes 9.4 s.)
+// dropSmallRuns drops runs that are a small part of their streams' messages on some of their days, or,
+// without a whole day, in the time that they have in common with the other runs at the provider. It
+// counts the streams of one provider together, day by day, until each has too many messages. (A report
+// of one day on ten million attempts with 60 runs took more than 120 s of processor time when all
+// messages of each run were counted, and takes 9.4 s; 60 runs within half a day of 700,000 attempts took
+// 4.3 s one by one, and take 0.1 s.)
 func (x *refusalSearch) dropSmallRuns(ctx context.Context, runs []*spamRun) ([]*spamRun, error) {
 	type place struct{ provider, domain string }
 	type day struct {
@@ -98,9 +100,15 @@ func (x *refusalSearch) dropSmallRuns(ctx context.Context, runs []*spamRun) ([]*
 		day int
 	}
 	groups := map[day]map[string][]*spamRun{} // by sender domain
+	short := map[place][]*spamRun{}           // without a whole day
 	for _, run := range runs {
 		k, list := run.spam.key, run.refusals
-		for d := dayOf(list[0].at.time().Add(24*time.Hour - 1)); d < dayOf(list[len(list)-1].at.time()); d++ {
+		first, last := dayOf(list[0].at.time().Add(24*time.Hour-1)), dayOf(list[len(list)-1].at.time())
+		if first >= last {
+			p := place{k.provider, k.domain}
+			short[p] = append(short[p], run)
+		}
+		for d := first; d < last; d++ {
 			k := day{place{k.provider, k.domain}, d}
 			if groups[k] == nil {
 				groups[k] = map[string][]*spamRun{}
@@ -120,9 +128,7 @@ func (x *refusalSearch) dropSmallRuns(ctx context.Context, runs []*spamRun) ([]*
 		if !open {
 			continue
 		}
-		f := x.mailTo(k.provider, k.domain)
-		f.Since, f.Until = dayTime(k.day), dayTime(k.day+1)
-		cells, err := x.s.Count(ctx, f, store.BySenderDomain)
+		cells, err := x.sendersTo(ctx, k.provider, k.domain, dayTime(k.day), dayTime(k.day+1))
 		if err != nil {
 			return nil, err
 		}
@@ -132,7 +138,37 @@ func (x *refusalSearch) dropSmallRuns(ctx context.Context, runs []*spamRun) ([]*
 			}
 		}
 	}
+	for p, list := range short {
+		var since, until moment // of the time in common
+		for i, run := range list {
+			first, last := run.refusals[0].at, run.refusals[len(run.refusals)-1].at
+			if since = max(since, first); i == 0 || last < until {
+				until = last
+			}
+		}
+		if len(list) == 1 || since >= until {
+			continue
+		}
+		cells, err := x.sendersTo(ctx, p.provider, p.domain, since.time(), until.time())
+		if err != nil {
+			return nil, err
+		}
+		tried := map[string]int64{}
+		for i := range cells {
+			tried[cells[i].Keys[0]] = cells[i].Messages
+		}
+		for _, run := range list {
+			run.tried = tried[run.spam.key.sender]
+		}
+	}
 	return slices.DeleteFunc(runs, func(run *spamRun) bool { return !large(run) }), nil
+}
+
+// sendersTo counts the mail to a provider, or to a domain if it is not empty, by sender domain.
+func (x *refusalSearch) sendersTo(ctx context.Context, provider, domain string, since, until time.Time) ([]store.Cell, error) {
+	f := x.mailTo(provider, domain)
+	f.Since, f.Until = since, until
+	return x.s.Count(ctx, f, store.BySenderDomain)
 }
 
 // mailTo selects all mail to a provider, or to a domain if it is not empty.
