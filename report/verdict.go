@@ -696,7 +696,7 @@ func (v *Verdict) say(r *Report) {
 		case in.Remains && n == 1:
 			which = "1 incident has ended, but " + in.remainsWords()
 		case in.Remains:
-			which = fmt.Sprintf("%d incidents have ended. The worst, of which %s", n, in.remainsWords())
+			which = fmt.Sprintf("%d incidents have ended. The worst (%s)", n, in.remainsWords())
 		case n > 1:
 			which = fmt.Sprintf("No incident is going on. %d ended. The worst", n)
 		}
