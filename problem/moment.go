@@ -25,6 +25,9 @@ func (m moment) time() (t time.Time) {
 	return t
 }
 
+// hour returns the start of the hour of m.
+func (m moment) hour() time.Time { return m.time().Truncate(time.Hour) }
+
 func (m moment) add(d time.Duration) moment { return m + moment(d/time.Microsecond) }
 
 // sub returns m - o, or the longest Duration on overflow.

@@ -63,14 +63,13 @@ func (w *outageSearch) ofOneHost(ctx context.Context, cause string, all []*outag
 // burst returns the first failures of the messages that begin to fail in hours with many more of them than
 // usual.
 func (w *outageSearch) burst(list []failure) (burst []failure) {
-	hourOf := func(x *failure) time.Time { return x.at.time().Truncate(time.Hour) }
 	var first []failure
 	seen, n := map[uint64]bool{}, map[time.Time]int{}
 	for _, x := range list {
 		if (x.evidence == silent || x.evidence == notFound) && !seen[x.message] {
 			seen[x.message] = true
 			first = append(first, x)
-			n[hourOf(&x)]++
+			n[x.at.hour()]++
 		}
 	}
 	if len(first) < outageMany {
@@ -83,7 +82,7 @@ func (w *outageSearch) burst(list []failure) (burst []failure) {
 		usual = counts[i]
 	}
 	for _, x := range first {
-		if n[hourOf(&x)] >= max(outageMany, hostBurst*usual) {
+		if n[x.at.hour()] >= max(outageMany, hostBurst*usual) {
 			burst = append(burst, x)
 		}
 	}

@@ -742,7 +742,7 @@ func (w *outageSearch) withoutDeliveries(run []failure, cells []store.Cell, othe
 		}
 	}
 	flowed := func(a, b *failure) bool {
-		for t := a.at.time().UTC().Truncate(time.Hour); t.Before(b.at.time()); t = t.Add(time.Hour) {
+		for t := a.at.hour(); t.Before(b.at.time()); t = t.Add(time.Hour) {
 			if flows[hourKey(t)] || t.Sub(a.at.time()) > w.o.Window {
 				return true
 			}

@@ -136,7 +136,7 @@ func (w *outageSearch) untaken(ctx context.Context, byDomain map[string][]failur
 		if runs[domain] = w.byWindow(list); len(runs[domain]) < 2 {
 			continue
 		}
-		if since := list[0].at.time().Truncate(time.Hour); len(f.Domains) == 0 || since.Before(f.Since) {
+		if since := list[0].at.hour(); len(f.Domains) == 0 || since.Before(f.Since) {
 			f.Since = since
 		}
 		f.Domains = append(f.Domains, domain)

@@ -161,7 +161,7 @@ func (w *outageSearch) untakenBy(ctx context.Context, host string, list []failur
 	f := w.f
 	f.Relay, f.Outcomes, f.Reasons = host, []bounce.Outcome{bounce.Delivered}, nil
 	if w.from != 0 {
-		f.Since = w.from.add(-w.o.Past).time().Truncate(time.Hour) // whole hours are counted already
+		f.Since = w.from.add(-w.o.Past).hour() // whole hours are counted already
 	}
 	cells, err := w.s.Count(ctx, f, store.ByHour)
 	if err != nil {
@@ -180,9 +180,8 @@ func (w *outageSearch) untakenBy(ctx context.Context, host string, list []failur
 	if first == "" {
 		return nil, nil
 	}
-	hourOf := func(x *failure) time.Time { return x.at.time().UTC().Truncate(time.Hour) }
 	for i := range list {
-		failed[hourKey(hourOf(&list[i]))]++
+		failed[hourKey(list[i].at.time())]++
 	}
 	flows := func(hour time.Time) bool {
 		k := hourKey(hour)
@@ -190,7 +189,7 @@ func (w *outageSearch) untakenBy(ctx context.Context, host string, list []failur
 	}
 	// One of a list is the failures of an hour with deliveries, or of hours without any in between.
 	parts := split(list, func(a, b *failure) bool {
-		from, to := hourOf(a), hourOf(b)
+		from, to := a.at.hour(), b.at.hour()
 		if from.Equal(to) {
 			return false
 		}
@@ -201,44 +200,41 @@ func (w *outageSearch) untakenBy(ctx context.Context, host string, list []failur
 		}
 		return false
 	})
-	inHour := func(hour time.Time) (store.Span, error) {
+	flowing := func(part []failure) bool { return flows(part[0].at.hour()) }
+	// edge returns the failures of an hour with deliveries that are before the first of these, or after
+	// the last.
+	edge := func(part []failure, after bool) ([]failure, error) {
 		f := f
-		f.Since, f.Until = hour, hour.Add(time.Hour)
-		return w.s.Span(ctx, f)
+		f.Since, f.Until = part[0].at.hour(), part[0].at.hour().Add(time.Hour)
+		span, err := w.s.Span(ctx, f)
+		return slices.DeleteFunc(slices.Clone(part), func(x failure) bool {
+			t := x.at.time()
+			return after && !t.After(span.Last) || !after && !t.Before(span.First)
+		}), err
 	}
-	from := max(len(parts)-runsKept, 0)
-	for i := from; i < len(parts); i++ {
-		run := parts[i]
-		if hour := hourOf(&run[0]); flows(hour) {
-			if i < len(parts)-1 { // its edges are with its neighbours
-				continue
-			}
-			span, err := inHour(hour)
-			if err != nil {
-				return nil, err
-			}
-			runs = append(runs, slices.DeleteFunc(slices.Clone(run), func(x failure) bool { return !x.at.time().After(span.Last) }))
+	last := len(parts) - 1
+	for i := max(len(parts)-runsKept, 0); i <= last; i++ {
+		var before, within, after []failure
+		switch {
+		case flowing(parts[i]) && i < last: // its edges are with its neighbours
 			continue
-		}
-		run = slices.Clone(run)
-		if i > 0 && flows(hourOf(&parts[i-1][0])) {
-			span, err := inHour(hourOf(&parts[i-1][0]))
-			if err != nil {
-				return nil, err
+		case flowing(parts[i]):
+			before, err = edge(parts[i], true)
+		default:
+			within = parts[i]
+			if i > 0 && flowing(parts[i-1]) {
+				before, err = edge(parts[i-1], true)
 			}
-			edge := slices.DeleteFunc(slices.Clone(parts[i-1]), func(x failure) bool { return !x.at.time().After(span.Last) })
-			run = append(edge, run...)
-		}
-		if i < len(parts)-1 && flows(hourOf(&parts[i+1][0])) {
-			span, err := inHour(hourOf(&parts[i+1][0]))
-			if err != nil {
-				return nil, err
+			if err == nil && i < last && flowing(parts[i+1]) {
+				after, err = edge(parts[i+1], false)
 			}
-			run = append(run, slices.DeleteFunc(slices.Clone(parts[i+1]), func(x failure) bool { return !x.at.time().Before(span.First) })...)
 		}
-		runs = append(runs, run)
+		if err != nil {
+			return nil, err
+		}
+		runs = append(runs, slices.Concat(before, within, after))
 	}
-	return slices.DeleteFunc(runs, func(run []failure) bool { return len(run) == 0 || hourKey(hourOf(&run[0])) < first }), nil
+	return slices.DeleteFunc(runs, func(run []failure) bool { return len(run) == 0 || hourKey(run[0].at.time()) < first }), nil
 }
 
 // mostSaid returns the failure with the most frequent verdict of a run.
