@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -28,7 +29,7 @@ type spamRun struct {
 	silent, spam *stream // spam is the part of silent that was called spam
 	refusals     []*refusal
 	refused      int   // messages
-	tried        int64 // messages of the stream on the days counted so far
+	tried        int64 // messages of the stream in the parts of its time counted so far
 }
 
 // contentIncidents takes mail called spam out of the silent streams and makes incidents of it.
@@ -95,32 +96,45 @@ func (x *refusalSearch) goodPart(run *spamRun, tried int64) bool {
 // 4.3 s one by one, and take 0.1 s.)
 func (x *refusalSearch) dropSmallRuns(ctx context.Context, runs []*spamRun) ([]*spamRun, error) {
 	type place struct{ provider, domain string }
-	type day struct {
+	type part struct {
 		place
-		day int
+		since, until moment
 	}
-	groups := map[day]map[string][]*spamRun{} // by sender domain
-	short := map[place][]*spamRun{}           // without a whole day
+	groups := map[part]map[string][]*spamRun{} // by sender domain
+	add := func(k part, run *spamRun) {
+		if groups[k] == nil {
+			groups[k] = map[string][]*spamRun{}
+		}
+		groups[k][run.spam.key.sender] = append(groups[k][run.spam.key.sender], run)
+	}
+	short := map[place][]*spamRun{} // without a whole day
 	for _, run := range runs {
-		k, list := run.spam.key, run.refusals
+		at, list := place{run.spam.key.provider, run.spam.key.domain}, run.refusals
 		first, last := dayOf(list[0].at.time().Add(24*time.Hour-1)), dayOf(list[len(list)-1].at.time())
 		if first >= last {
-			p := place{k.provider, k.domain}
-			short[p] = append(short[p], run)
+			short[at] = append(short[at], run)
 		}
 		for d := first; d < last; d++ {
-			k := day{place{k.provider, k.domain}, d}
-			if groups[k] == nil {
-				groups[k] = map[string][]*spamRun{}
-			}
-			groups[k][run.spam.key.sender] = append(groups[k][run.spam.key.sender], run)
+			add(part{at, momentOf(dayTime(d)), momentOf(dayTime(d + 1))}, run)
+		}
+	}
+	for at, list := range short {
+		common := part{at, 0, math.MaxInt64}
+		for _, run := range list {
+			common.since, common.until = max(common.since, run.refusals[0].at), min(common.until, run.refusals[len(run.refusals)-1].at)
+		}
+		if len(list) == 1 || common.since >= common.until {
+			continue
+		}
+		for _, run := range list {
+			add(common, run)
 		}
 	}
 	large := func(run *spamRun) bool { return x.goodPart(run, run.tried) }
-	days := slices.SortedFunc(maps.Keys(groups), func(a, b day) int {
-		return cmp.Or(strings.Compare(a.provider, b.provider), strings.Compare(a.domain, b.domain), cmp.Compare(a.day, b.day))
+	parts := slices.SortedFunc(maps.Keys(groups), func(a, b part) int {
+		return cmp.Or(strings.Compare(a.provider, b.provider), strings.Compare(a.domain, b.domain), cmp.Compare(a.since, b.since))
 	})
-	for _, k := range days {
+	for _, k := range parts {
 		open := false
 		for _, list := range groups[k] {
 			open = open || slices.ContainsFunc(list, large)
@@ -128,7 +142,9 @@ func (x *refusalSearch) dropSmallRuns(ctx context.Context, runs []*spamRun) ([]*
 		if !open {
 			continue
 		}
-		cells, err := x.sendersTo(ctx, k.provider, k.domain, dayTime(k.day), dayTime(k.day+1))
+		f := x.mailTo(k.provider, k.domain)
+		f.Since, f.Until = k.since.time(), k.until.time()
+		cells, err := x.s.Count(ctx, f, store.BySenderDomain)
 		if err != nil {
 			return nil, err
 		}
@@ -138,37 +154,7 @@ func (x *refusalSearch) dropSmallRuns(ctx context.Context, runs []*spamRun) ([]*
 			}
 		}
 	}
-	for p, list := range short {
-		var since, until moment // of the time in common
-		for i, run := range list {
-			first, last := run.refusals[0].at, run.refusals[len(run.refusals)-1].at
-			if since = max(since, first); i == 0 || last < until {
-				until = last
-			}
-		}
-		if len(list) == 1 || since >= until {
-			continue
-		}
-		cells, err := x.sendersTo(ctx, p.provider, p.domain, since.time(), until.time())
-		if err != nil {
-			return nil, err
-		}
-		tried := map[string]int64{}
-		for i := range cells {
-			tried[cells[i].Keys[0]] = cells[i].Messages
-		}
-		for _, run := range list {
-			run.tried = tried[run.spam.key.sender]
-		}
-	}
 	return slices.DeleteFunc(runs, func(run *spamRun) bool { return !large(run) }), nil
-}
-
-// sendersTo counts the mail to a provider, or to a domain if it is not empty, by sender domain.
-func (x *refusalSearch) sendersTo(ctx context.Context, provider, domain string, since, until time.Time) ([]store.Cell, error) {
-	f := x.mailTo(provider, domain)
-	f.Since, f.Until = since, until
-	return x.s.Count(ctx, f, store.BySenderDomain)
 }
 
 // mailTo selects all mail to a provider, or to a domain if it is not empty.
