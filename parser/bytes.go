@@ -126,13 +126,16 @@ func cutPrefix(b []byte, prefix string) (after []byte, found bool) {
 	return b, false
 }
 
-var addressByte = func() (t [256]bool) {
-	t = alnum
-	for _, c := range ".:%-_" {
-		t[c] = true
+var addressByte = alnumAnd(".:%-_")
+
+// alnumAnd is the set of letters, digits and some other ASCII characters.
+func alnumAnd(others string) (set [256]bool) {
+	set = alnum
+	for i := range len(others) {
+		set[others[i]] = true
 	}
-	return t
-}()
+	return set
+}
 
 // isHostName reports whether b may be a host's name or address.
 func isHostName(b []byte) bool {

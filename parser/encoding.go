@@ -63,13 +63,7 @@ func base64Text(line []byte) (text []byte, name string) {
 	return nil, ""
 }
 
-var base64Byte = func() (t [256]bool) {
-	t = alnum
-	for _, c := range "+/-_" {
-		t[c] = true
-	}
-	return t
-}()
+var base64Byte = alnumAnd("+/-_")
 
 // holdsInURL reports whether a line holds a delivery as part of a URL or as a form's value.
 func holdsInURL(line []byte) bool {
