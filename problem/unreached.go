@@ -13,9 +13,9 @@ import (
 const causeProvider = "provider"
 
 // Unreached is a provider to which most mail is not delivered, for a reason of the provider: no
-// connection, no DNS. The sending side is not at fault, but has to know. If the provider takes nothing, the
-// reason may be one of the sending side or of its messages. Detail tells if the next
-// hop is the sending side's own. Package report finds an Unreached in its table of providers.
+// connection, no DNS. The sending side is not at fault, but has to know. If the provider takes nothing,
+// the reason may be one of the sending side or of its messages. Detail tells if the next hop is the
+// sending side's own. Package report finds an Unreached in its table of providers.
 type Unreached struct {
 	Provider string
 	Name     string // common name of the provider
@@ -107,7 +107,8 @@ const GreylistingMost = greylisted
 const greyMany = 10
 
 // Dead reports whether a provider died, and not just now. A rate limit is no such evidence, unless
-// it stops the usual mail, or all mail for deadFor. Greylisting is none until messages were tried for longer than it takes.
+// it stops the usual mail, or all mail for deadFor. Greylisting is none until
+// messages were tried for longer than it takes.
 func (u *Unreached) Dead() bool {
 	if u.Reason == bounce.Greylisted && (u.Retried < IncidentLeast || u.Retried >= greyMany) {
 		return u.Died && u.Retried >= greyMany
@@ -132,7 +133,7 @@ func (u *Unreached) Problem() Problem {
 	}
 	// refuses: most was returned at once, with a 5xx reply, and not at the end of the queue lifetime.
 	refuses := 2*(u.Returned-int(u.Reasons[bounce.Expired])) > u.Lost
-	replies := asksSender(u.Reason) || u.Reason == bounce.RateLimited || u.Reason == bounce.SystemError || u.Reason == bounce.Greylisted
+	replies := AsksSender(u.Reason) || u.Reason == bounce.RateLimited || u.Reason == bounce.SystemError || u.Reason == bounce.Greylisted
 	defers := u.Dead() && replies && !refuses
 	switch {
 	case defers:
@@ -172,7 +173,7 @@ func (u *Unreached) Problem() Problem {
 	switch {
 	case u.Reason == bounce.Greylisted:
 		p.FirstCheck = "Whether all attempts come from one address of this server: several outgoing addresses, or IPv4 and IPv6 in turn, begin the greylisting again each time. If they do, tell the recipients' postmaster, by another way than mail; what waits is returned when its time in the queue is over."
-	case asksSender(u.Reason):
+	case AsksSender(u.Reason):
 		p.FirstCheck = strings.TrimSpace("What the reply asks for, and what was changed here just before (bouncelog explain LINE). " + u.Check)
 	case u.Dead() && replies && refuses:
 		p.FirstCheck = "Whether others see the same (the provider's status page, lists of postmasters), and what its reply asks for. Send again what was returned once it takes mail."
@@ -191,9 +192,9 @@ func (u *Unreached) Problem() Problem {
 	return p
 }
 
-// asksSender reports whether the sending side has to act on a provider that takes nothing for a reason. A
+// AsksSender reports whether the sending side has to act on a provider that takes nothing for a reason. A
 // rate limit that stops the usual mail is no matter of its rate.
-func asksSender(reason bounce.Reason) bool {
+func AsksSender(reason bounce.Reason) bool {
 	scope := judge.ReasonText(reason).Scope
 	return reason != bounce.RateLimited && (scope == bounce.ScopeSender || scope == bounce.ScopeMessage)
 }
@@ -201,7 +202,7 @@ func asksSender(reason bounce.Reason) bool {
 // Theirs reports whether the problem is an Unreached that the provider has to mend: the mail left the
 // sending side, and the reply asks nothing of it.
 func (p *Problem) Theirs() bool {
-	return p.Unreached() && !judge.OwnDetail(p.Detail) && !asksSender(p.Reason)
+	return p.Unreached() && !judge.OwnDetail(p.Detail) && !AsksSender(p.Reason)
 }
 
 // WhoActs returns who has to act on a problem.

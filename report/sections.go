@@ -178,7 +178,7 @@ func (r *Report) verdictSection(wide bool) Section {
 	if n := v.Silence; n != nil {
 		words := "Silent:"
 		if n.Expected > 0 {
-			words += fmt.Sprintf(" about %s%s would be usual in that time.", table.Count(n.Expected, "attempt"), r.selectedWords())
+			words += fmt.Sprintf(" about %s%s would be usual in that time.", table.Count(n.Expected, "attempt"), r.SelectedWords())
 		}
 		s.say(n.Command, "%s Is the log still written, and still read? Compare its size with the position that was read:", words)
 	}
@@ -187,7 +187,7 @@ func (r *Report) verdictSection(wide bool) Section {
 			s.say("", "Further gaps, see the log coverage: %d.", len(v.Gaps)-i)
 			break
 		}
-		s.say("", "No log: %s, about %s%s would be usual.", r.Interval(g.From, g.To), table.Count(g.Expected, "attempt"), r.selectedWords())
+		s.say("", "No log: %s, about %s%s would be usual.", r.Interval(g.From, g.To), table.Count(g.Expected, "attempt"), r.SelectedWords())
 	}
 	for _, g := range v.HostGaps {
 		s.say("", "No log of %s: %s, about %s would be usual; others log meanwhile.", table.Cut(g.Host, 64), r.Interval(g.From, g.To), table.Count(g.Expected, "attempt"))
@@ -213,8 +213,8 @@ func (r *Report) verdictSection(wide bool) Section {
 	return s
 }
 
-// selectedWords says that a number of attempts is of those that the filter selects; "" without a filter.
-func (r *Report) selectedWords() string {
+// SelectedWords says that a number of attempts is of those that the filter selects; "" without a filter.
+func (r *Report) SelectedWords() string {
 	if r.Filter.Selects() {
 		return " of this selection"
 	}

@@ -74,10 +74,7 @@ func (v *screen) verdict(rep *report.Report) {
 	if s := verdict.Silence; s != nil {
 		text := "Nothing was logged for " + when.Span(time.Duration(s.Seconds)*time.Second)
 		if s.Expected > 0 {
-			text += fmt.Sprintf(", in which about %s would be usual", table.Count(s.Expected, "attempt"))
-			if rep.Filter.Selects() {
-				text += " of this selection"
-			}
+			text += fmt.Sprintf(", in which about %s%s would be usual", table.Count(s.Expected, "attempt"), rep.SelectedWords())
 		}
 		v.Notes = append(v.Notes, text+". Is the log still written, and still read? See Log.")
 	}
