@@ -312,8 +312,8 @@ func (c *clock) again(line []byte) (rest []byte, ok bool) {
 }
 
 // sameStart reports whether a line begins with the same time and host as an earlier one, as do most
-// lines of a busy log whose times have no fraction. It reads the time as again does. A line of
-// Postfix takes 0.91 of the instructions without it.
+// lines of a busy log whose times have no fraction. It reads the time as again does. With it,
+// a line of Postfix takes 0.91 of the instructions that it takes without.
 func (c *clock) sameStart(line []byte) bool {
 	n := len(c.start)
 	if n == 0 || len(line) <= n || string(line[:n]) != string(c.start) || !c.alone.IsZero() || c.form == stampExim && !isDigit(line[n]) {

@@ -291,7 +291,8 @@ func (p *Parser) waits() bool {
 
 // isPlain reports whether a line begins with a month or a year, is no piece of a container's line, ends
 // with nothing that has to be cut off, and holds no control characters, as nearly all lines of a log:
-// Parse then tries nothing else. A line of Postfix takes 0.95 of the instructions without this test.
+// Parse then tries nothing else. With this test, a line of Postfix takes 0.95 of the instructions that it
+// takes without.
 func isPlain(line []byte) bool {
 	n := len(line)
 	if n <= shortestStamp {

@@ -12,7 +12,8 @@ import (
 )
 
 // Mostly names the sender that most refused messages of a problem come from: one newsletter, or one
-// account. Of a limit at the relay host, it is the sender that used the limit up. The counts are messages, as in Problem.Messages.
+// account. Of a limit at the relay host, it is the sender that used the limit up. The counts are
+// messages, as in Problem.Messages.
 type Mostly struct {
 	Address  string `json:"address,omitempty"` // envelope sender
 	Login    string `json:"login,omitempty"`   // that handed them in, from several addresses

@@ -155,7 +155,7 @@ func (p *Problem) Outage() bool { return p.homemade && len(p.Providers) == 0 }
 // stolen; the next issue of a newsletter will be called spam again.
 func (p *Problem) Remains() bool { return p.Cause == causeFlood || p.Cause == causeContent }
 
-// OfSenders reports whether a fault of some sender domains or messages is refused: receivers take other
+// OfSenders reports whether the fault is one of some sender domains or messages: receivers take other
 // mail.
 func (p *Problem) OfSenders() bool {
 	return p.Cause == causeAuthentication || p.Cause == causeSender || p.Cause == causeContent
@@ -257,7 +257,7 @@ type Hour struct {
 
 // countHour adds a refused attempt. Attempts are added in the order of time.
 func countHour(list []Hour, at moment) []Hour {
-	hour := at.time().UTC().Truncate(time.Hour)
+	hour := at.hour()
 	if n := len(list); n > 0 && list[n-1].Time.Equal(hour) {
 		list[n-1].Refused++
 		return list

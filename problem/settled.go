@@ -42,8 +42,8 @@ func (x *refusalSearch) findSettled(ctx context.Context, list []*incident, histo
 }
 
 // lulled reports whether an incident has only deferrals, no earlier time without a refusal was as long
-// as the present one, and the messages taken since, retried ones and others, are more than chance. last is the time up to which
-// the deliveries own were read.
+// as the present one, and the messages taken since, retried ones and others, are more than chance. last
+// is the time up to which the deliveries own were read.
 func (in *incident) lulled(own []store.Delivered, last moment) bool {
 	longest, refused := settledAfter, map[uint64]bool{}
 	for i, r := range in.all {

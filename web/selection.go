@@ -107,8 +107,8 @@ func (o *Options) selection(q url.Values) (*selection, error) {
 	return sel, nil
 }
 
-// isPeriod reports whether a standard period has a beginning and an end, such as yesterday or 2026-11-22;
-// 24h and 7d begin so long ago.
+// isPeriod reports whether a standard period has a beginning and an end, such as yesterday or 2026-11-22.
+// 24h and 7d have only a beginning.
 func isPeriod(word string) bool {
 	return word != all && (!strings.ContainsAny(word[:1], "0123456789") || strings.Contains(word, "-"))
 }
