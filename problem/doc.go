@@ -37,10 +37,11 @@
 //	 (stream.go)               └─ silent: stretches against history (fault.go) ──────────────┤
 //	                                                                                         v
 //	merge (incident.go) ─> separate (separate.go) ─> measure (incident.go) ─> join vague (vague.go)
-//	─> ends (end.go, later.go), expiries (expired.go), senders (mostly.go) ─> words (cause.go, words.go)
+//	─> ends (end.go, later.go, settled.go), expiries (expired.go), senders (mostly.go, from.go)
+//	─> words (cause.go, words.go)
 //
-//	store.Refusals ─> failures by cause ─┬─ of this side: runs (outage.go) ────────────────┬─> words
-//	                                     └─ of a receiver: lapses of domains (receiver.go) ┘   (outage_words.go)
+//	store.Refusals ─> failures by cause ─┬─ of this side: runs (outage.go, relayhost.go, onehost.go) ──┬─> words
+//	                                     └─ of a receiver: lapses of domains (receiver.go, partial.go) ┘   (outage_words.go)
 //
 // # Changing a threshold
 //
