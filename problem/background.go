@@ -9,7 +9,7 @@ import (
 	"bouncelog/store"
 )
 
-// The thresholds below which refusals are background, and no incident (docs/counting.md).
+// The thresholds below which refusals are background, and no incident (docs/incidents.md).
 const (
 	noisePerDay = 20.0 // messages
 	noiseShare  = 0.05 // of the messages to the same providers, or of the messages of the same senders there

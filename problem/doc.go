@@ -46,7 +46,7 @@
 // # Changing a threshold
 //
 // The thresholds that users may set are in [Thresholds], with their defaults; a change also affects
-// the flags (cmd/bouncelog/thresholds.go) and docs/counting.md. The limits of memory and time are
+// the flags (cmd/bouncelog/thresholds.go) and docs/incidents.md. The limits of memory and time are
 // in limits.go, the constants of the statistics at the top of fault.go, those of outages at the top
 // of outage.go. The comment of each gives its unit and its effect. Then run
 //

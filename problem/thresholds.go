@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Thresholds are the thresholds of the likely level (docs/counting.md). A zero field stands for its
+// Thresholds are the thresholds of the likely level (docs/incidents.md). A zero field stands for its
 // default. A larger Recipients, Messages or Share, or a smaller Chance, means fewer problems.
 type Thresholds struct {
 	Recipients int           // refused recipients known to be valid before the onset; default 3
