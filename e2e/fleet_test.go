@@ -64,6 +64,12 @@ var moving = regexp.MustCompile(`"(age_)?seconds": \d+|--db [^ "]+`)
 // server, and once into the file, meet that lag.
 var lastDelivered = regexp.MustCompile(`\n *"last_delivered": "[^"]*",?`)
 
+// Agents are named on the server only: a file that one process fills has no --agent for each log.
+var (
+	agentOfSource = regexp.MustCompile(`("source": ")mx\d/`)
+	agents        = regexp.MustCompile(`(?s),\n  "hosts": \[.*?\n  \]`)
+)
+
 // TestFleetSame holds that ClickHouse answers as SQLite does, to the row, over a generated
 // log with incidents: imported by each, and shipped in the middle and read on.
 func TestFleetSame(t *testing.T) {
@@ -134,6 +140,7 @@ func TestFleetHosts(t *testing.T) {
 		return exec.CommandContext(t.Context(), bin, "import", "--agent", agent, "--db", server, log)
 	}
 	want := make(map[string]domainCount)
+	var logs []string
 	for i := range hosts {
 		agent := fmt.Sprintf("mx%d", i+1)
 		log := filepath.Join(dir, agent+".log")
@@ -187,8 +194,11 @@ func TestFleetHosts(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		output(t, bin, "import", "--agent", agent, "--db", file, log)
+		logs = append(logs, log)
 	}
+	// One process reads all logs into the file. A second one would know the last delivery of a recipient
+	// only up to a day late (store/sqlite/address.go), and so count more messages as waiting.
+	output(t, bin, append([]string{"import", "--db", file}, logs...)...)
 	attempts := 0
 	for _, d := range want {
 		attempts += d.Attempts
@@ -204,7 +214,9 @@ func TestFleetHosts(t *testing.T) {
 		t.Errorf("per domain (-generator +ClickHouse):\n%.4000s", diff)
 	}
 	steady := func(report []byte) []string {
-		return strings.Split(moving.ReplaceAllString(lastDelivered.ReplaceAllString(string(report), ""), ""), "\n")
+		report = agentOfSource.ReplaceAll(lastDelivered.ReplaceAll(report, nil), []byte("$1"))
+		report = agents.ReplaceAll(report, nil)
+		return strings.Split(string(moving.ReplaceAll(report, nil)), "\n")
 	}
 	if diff := cmp.Diff(steady(inFile), steady(onServer)); diff != "" {
 		t.Errorf("the report (-SQLite +ClickHouse):\n%.4000s", diff)
