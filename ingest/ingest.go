@@ -104,13 +104,13 @@ func New(ctx context.Context, db store.Store, o Options) (*Ingester, error) {
 		empty:   make(chan *store.Batch, batches),
 		done:    make(chan error, 1),
 	}
-	r, err := db.Read(ctx)
-	if err != nil {
+	var err error
+	if g.w, err = db.Write(ctx); err != nil {
 		return nil, err
 	}
-	from, err := r.Resume(ctx)
-	if err := errors.Join(err, r.Close()); err != nil {
-		return nil, err
+	from, err := g.w.Resume(ctx)
+	if err != nil {
+		return nil, errors.Join(err, g.w.Close())
 	}
 	for _, s := range from.Sources {
 		if id, own := strings.CutPrefix(s.ID, o.agentPrefix()); own {
@@ -123,9 +123,6 @@ func New(ctx context.Context, db store.Store, o Options) (*Ingester, error) {
 	g.queue.Changes(nil, nil) // restored messages are stored already
 	for range batches - 1 {
 		g.empty <- new(store.Batch)
-	}
-	if g.w, err = db.Write(ctx); err != nil {
-		return nil, err
 	}
 	go g.store(context.WithoutCancel(ctx))
 	return g, nil

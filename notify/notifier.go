@@ -54,7 +54,7 @@ type Options struct {
 	Now      func() time.Time // nil: time.Now
 	// Found gets the problems of each look, including those without an event, and the time of the
 	// newest line that was searched (problem.Announcer.Take); it may be nil.
-	Found func(ctx context.Context, r store.Reader, problems []problem.Problem, newest time.Time) error
+	Found func(ctx context.Context, problems []problem.Problem, newest time.Time) error
 }
 
 // A Notifier looks for incidents that began or ended, and sends events. Only one goroutine may use
@@ -97,12 +97,7 @@ func (n *Notifier) Look(ctx context.Context) error {
 var errRace = errors.New("other processes keep changing what was told")
 
 func (n *Notifier) look(ctx context.Context) (done bool, err error) {
-	r, err := n.db.Read(ctx)
-	if err != nil {
-		return false, err
-	}
-	defer r.Close()
-	note, err := r.Note(ctx, noteKey)
+	note, err := n.swap.Note(ctx, noteKey) // first: the Reader then sees all that the note is about
 	if err != nil {
 		return false, err
 	}
@@ -110,6 +105,11 @@ func (n *Notifier) look(ctx context.Context) (done bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	r, err := n.db.Read(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer r.Close()
 	m := moment{now: n.Now(), quiet: n.Problems.Quiet(), host: n.Host}
 	limit := m.now.Add(stampAhead)
 	span, err := r.Span(ctx, store.Filter{Until: limit})
@@ -153,7 +153,7 @@ func (n *Notifier) look(ctx context.Context) (done bool, err error) {
 		return b.String()
 	}
 	if n.Found != nil {
-		if err := n.Found(ctx, r, rep.Problems, m.newest); err != nil {
+		if err := n.Found(ctx, rep.Problems, m.newest); err != nil {
 			return false, err
 		}
 	}
@@ -204,12 +204,8 @@ func (n *Notifier) keep(ctx context.Context, old []byte, s *state) (done bool, e
 // change reads the state, calls f to change it, and writes it.
 func (n *Notifier) change(ctx context.Context, f func(s *state)) error {
 	for range races {
-		r, err := n.db.Read(ctx)
+		note, err := n.swap.Note(ctx, noteKey)
 		if err != nil {
-			return err
-		}
-		note, err := r.Note(ctx, noteKey)
-		if err := errors.Join(err, r.Close()); err != nil {
 			return err
 		}
 		s, err := parseState(note)

@@ -133,10 +133,13 @@ func (a *Announcer) Wait() {
 }
 
 // remember reads the note of what was announced.
-func (a *Announcer) remember(ctx context.Context, r store.Reader) error {
-	note, err := r.Note(ctx, announcedNote)
-	if err != nil {
-		return err
+func (a *Announcer) remember(ctx context.Context) error {
+	var note []byte
+	if n, ok := a.db.(store.Noter); ok {
+		var err error
+		if note, err = n.Note(ctx, announcedNote); err != nil {
+			return err
+		}
 	}
 	seconds := map[string]int64{}
 	if note != nil {
@@ -177,16 +180,16 @@ func (a *Announcer) note(ctx context.Context) error {
 
 // find looks for new problems, and reports whether it searched.
 func (a *Announcer) find(ctx context.Context) (searched bool, err error) {
+	if a.announced == nil {
+		if err := a.remember(ctx); err != nil {
+			return false, err
+		}
+	}
 	r, err := a.db.Read(ctx)
 	if err != nil {
 		return false, err
 	}
 	defer r.Close()
-	if a.announced == nil {
-		if err := a.remember(ctx, r); err != nil {
-			return false, err
-		}
-	}
 	// A timestamp beyond tomorrow comes from a wrong clock. One before that is searched but hides
 	// nothing: the number of refusals tells what is new, not their timestamps, since the clocks of
 	// hosts differ.
@@ -250,9 +253,9 @@ func earlier(a, b time.Time) time.Time {
 // Take announces the new problems among those that another search found, as Look does for its own,
 // so that a process searches only once. newest is the time up to which the log was searched. The
 // searching goroutine calls Take, and does not call Look.
-func (a *Announcer) Take(ctx context.Context, r store.Reader, problems []Problem, newest time.Time) error {
+func (a *Announcer) Take(ctx context.Context, problems []Problem, newest time.Time) error {
 	if a.announced == nil {
-		if err := a.remember(ctx, r); err != nil {
+		if err := a.remember(ctx); err != nil {
 			return err
 		}
 	}

@@ -414,7 +414,7 @@ func TestTake(t *testing.T) {
 		defer r.Close()
 		found, err := Find(t.Context(), r, store.Filter{}, Thresholds{})
 		if err == nil {
-			err = a.Take(t.Context(), r, found, newest)
+			err = a.Take(t.Context(), found, newest)
 		}
 		if err != nil {
 			t.Fatal(err)

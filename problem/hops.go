@@ -142,7 +142,7 @@ func (w *outageSearch) visits(visits []store.Visit, period store.Span, list []ta
 // server of this side.
 func (w *outageSearch) ownRelays(ctx context.Context, f store.Filter, visits []store.Visit) error {
 	f.Outcomes, f.Reasons = []bounce.Outcome{bounce.Delivered}, nil
-	list, err := w.s.NewestAt(ctx, f, visits)
+	list, err := store.NewestAt(ctx, w.s, f, visits)
 	for i, a := range list {
 		w.own[visits[i].Relay] = a != nil && judge.OwnServer(&a.Delivery)
 	}

@@ -519,7 +519,7 @@ func (w *outageSearch) dead(ctx context.Context, list []failure) (dead [][]failu
 	for i, run := range runs {
 		periods[i] = store.Span{First: run[0].at.time(), Last: run[len(run)-1].at.time()}
 	}
-	counts, err := w.s.CountPeriods(ctx, f, periods, store.ByHour, store.ByRelay)
+	counts, err := store.CountPeriods(ctx, w.s, f, periods, store.ByHour, store.ByRelay)
 	if err != nil {
 		return nil, err
 	}

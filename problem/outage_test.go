@@ -323,7 +323,11 @@ func (r *countingReader) Count(ctx context.Context, f store.Filter, by ...store.
 
 func (r *countingReader) CountPeriods(ctx context.Context, f store.Filter, periods []store.Span, by ...store.Dimension) ([][]store.Cell, error) {
 	r.counts++
-	return r.Reader.CountPeriods(ctx, f, periods, by...)
+	return store.CountPeriods(ctx, r.Reader, f, periods, by...)
+}
+
+func (r *countingReader) NewestAt(ctx context.Context, f store.Filter, visits []store.Visit) ([]*store.Attempt, error) {
+	return store.NewestAt(ctx, r.Reader, f, visits)
 }
 
 // TestOutageQuestions holds that a server whose connections fail all day long, while other mail is

@@ -88,5 +88,9 @@ func (r *hourReader) CountPeriods(ctx context.Context, f store.Filter, periods [
 	if slices.Equal(by, []store.Dimension{store.ByHour, store.ByDomain}) {
 		r.domains = append(r.domains, f.Domains...)
 	}
-	return r.Reader.CountPeriods(ctx, f, periods, by...)
+	return store.CountPeriods(ctx, r.Reader, f, periods, by...)
+}
+
+func (r *hourReader) NewestAt(ctx context.Context, f store.Filter, visits []store.Visit) ([]*store.Attempt, error) {
+	return store.NewestAt(ctx, r.Reader, f, visits)
 }

@@ -355,7 +355,7 @@ func (w *outageSearch) readTook(ctx context.Context, took domainHours, silent []
 		periods = append(periods, p)
 	}
 	f.Domains = slices.Compact(f.Domains) // silences are in the order of domains
-	counts, err := w.s.CountPeriods(ctx, f, joinedPeriods(periods), store.ByHour, store.ByDomain)
+	counts, err := store.CountPeriods(ctx, w.s, f, joinedPeriods(periods), store.ByHour, store.ByDomain)
 	if err != nil {
 		return err
 	}

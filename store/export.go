@@ -11,6 +11,8 @@ import (
 // that another engine can store the data unchanged.
 type Exporter interface {
 	Reader
+	// Resume returns the positions and queued messages of the Reader's moment.
+	Resume(ctx context.Context) (*Resume, error)
 	// ExportAttempts yields the attempts from an offset on for each source. from maps Source.ID to
 	// the offset; 0 if it is missing. Attempts are grouped by source, in the order of their lines.
 	ExportAttempts(ctx context.Context, from map[string]int64) iter.Seq2[*Entry, error]

@@ -168,11 +168,5 @@ type Ref struct {
 // A Span is a period of time in whole seconds, both ends included.
 type Span struct{ First, Last time.Time }
 
-// A Visit is a relay, by its host name as logged, in a period.
-type Visit struct {
-	Relay string
-	Span
-}
-
 // IsZero reports whether the span is empty.
 func (s Span) IsZero() bool { return s.First.IsZero() }

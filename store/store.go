@@ -7,7 +7,7 @@
 //
 // Features that only some engines have are interfaces of their own, which a caller finds by a type
 // assertion: [Pruner], [StrayTimePruner], [Rejudger], [Checker], [QuickChecker], [Backuper],
-// [Describer], [SQL], [Noter], [Swapper], [Watcher], [Guard], [Exporter], [Receiver].
+// [Describer], [SQL], [Noter], [Swapper], [Watcher], [Guard], [Exporter], [Receiver], [PeriodReader].
 package store
 
 import (
@@ -52,8 +52,11 @@ type Store interface {
 
 // A Writer stores batches. One goroutine uses it. After an error of Append or Commit, the Writer
 // has rolled back everything appended since the last Commit. The caller then appends it again, or
-// reads the logs again from where Reader.Resume says. Close it.
+// reads the logs again from where Resume says. Close it.
 type Writer interface {
+	// Resume returns the positions and queued messages with which reading resumes. It is called when
+	// everything appended is committed or rolled back.
+	Resume(ctx context.Context) (*Resume, error)
 	// Append stores a batch. The caller may reuse the batch after the call. Lines before the
 	// position of their source are left out, so a batch may be appended twice.
 	Append(ctx context.Context, b *Batch) error
@@ -70,8 +73,6 @@ type Writer interface {
 // iterates over an answer may ask another question. An iteration ends with the first error. A
 // pointer that it yields is valid until the next one is yielded. Close it.
 type Reader interface {
-	// Resume returns the positions and queued messages with which reading resumes.
-	Resume(ctx context.Context) (*Resume, error)
 	// Coverage returns the counts of lines, and a sample of the unparsed ones.
 	Coverage(ctx context.Context) (*Coverage, error)
 
@@ -81,9 +82,6 @@ type Reader interface {
 	// Count counts the attempts that match f: all together, or for each combination of values of up
 	// to three dimensions. Cells are unordered; empty cells are left out.
 	Count(ctx context.Context, f Filter, by ...Dimension) ([]Cell, error)
-	// CountPeriods counts as Count does, in each of some periods in place of Since and Until. The
-	// answers are in the order of the periods.
-	CountPeriods(ctx context.Context, f Filter, periods []Span, by ...Dimension) ([][]Cell, error)
 	// Replies counts the failed attempts (soft and hard) that match f by reply; unordered.
 	Replies(ctx context.Context, f Filter) ([]Reply, error)
 
@@ -91,10 +89,6 @@ type Reader interface {
 	// source, in the order in which the sources were first seen, then by Offset and N. The order in
 	// which batches were stored changes nothing.
 	Attempts(ctx context.Context, f Filter, p Page) iter.Seq2[*Attempt, error]
-	// NewestAt returns the newest attempt that f selects at each of some relays, in a period of the
-	// relay's in place of Since and Until; nil: there is none. The answers are in the order of the
-	// visits.
-	NewestAt(ctx context.Context, f Filter, visits []Visit) ([]*Attempt, error)
 	// Lookup returns the attempts with these refs, in their order; nil for one that is not stored,
 	// or no longer.
 	Lookup(ctx context.Context, refs ...Ref) ([]*Attempt, error)
@@ -122,14 +116,13 @@ type Reader interface {
 	// f, the longest queued first. limit 0 means all.
 	Queue(ctx context.Context, f Filter, limit int) ([]Queued, error)
 
-	// Note returns the value of a key; nil: not set (see Noter).
-	Note(ctx context.Context, key string) ([]byte, error)
-
 	Close() error
 }
 
 // A Noter stores small values for callers. Each is set in its own transaction.
 type Noter interface {
+	// Note returns the value of a key; nil: not set.
+	Note(ctx context.Context, key string) ([]byte, error)
 	SetNote(ctx context.Context, key string, value []byte) error
 }
 
@@ -203,26 +196,4 @@ type Rows interface {
 	// float64, string or []byte.
 	Next() ([]any, error)
 	Close() error
-}
-
-// CountEach implements Reader.CountPeriods by a question for each period, for an engine to which one
-// question about all of them would cost as much.
-func CountEach(ctx context.Context, r Reader, f Filter, periods []Span, by ...Dimension) ([][]Cell, error) {
-	out := make([][]Cell, len(periods))
-	for i, p := range periods {
-		var err error
-		if out[i], err = r.Count(ctx, f.Within(p), by...); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
-}
-
-// CountAll counts all attempts that match f together. Its errors are those of r.
-func CountAll(ctx context.Context, r Reader, f Filter) (t Tally, err error) {
-	cells, err := r.Count(ctx, f)
-	for i := range cells {
-		t.Add(&cells[i].Tally)
-	}
-	return t, err
 }

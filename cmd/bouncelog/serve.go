@@ -475,6 +475,16 @@ func (r *released) Close() error {
 	return r.Reader.Close()
 }
 
+var _ store.PeriodReader = (*released)(nil)
+
+func (r *released) CountPeriods(ctx context.Context, f store.Filter, periods []store.Span, by ...store.Dimension) ([][]store.Cell, error) {
+	return store.CountPeriods(ctx, r.Reader, f, periods, by...)
+}
+
+func (r *released) NewestAt(ctx context.Context, f store.Filter, visits []store.Visit) ([]*store.Attempt, error) {
+	return store.NewestAt(ctx, r.Reader, f, visits)
+}
+
 func (x *readable) read(ctx context.Context) (store.Reader, error) {
 	h, done, err := x.take(ctx)
 	if err != nil {

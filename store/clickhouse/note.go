@@ -25,9 +25,9 @@ func (d *DB) latestNote(ctx context.Context, key string) (value []byte, version 
 }
 
 // Note returns the value of a key.
-func (r *reader) Note(ctx context.Context, key string) ([]byte, error) {
-	value, _, err := r.d.latestNote(ctx, key)
-	return value, r.d.wrap("note", err)
+func (d *DB) Note(ctx context.Context, key string) ([]byte, error) {
+	value, _, err := d.latestNote(ctx, key)
+	return value, d.wrap("note", err)
 }
 
 // SetNote sets the value of a key.

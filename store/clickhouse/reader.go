@@ -25,6 +25,8 @@ type reader struct {
 	spans map[string]store.Span // the answers of Span, by condition: a report asks for the span of everything several times
 }
 
+var _ store.PeriodReader = (*reader)(nil)
+
 // Read returns a Reader of the last commit.
 func (d *DB) Read(ctx context.Context) (store.Reader, error) {
 	if d.closed.Load() {
@@ -116,8 +118,8 @@ func each[T any](ctx context.Context, r *reader, what, sql string, scan func(sca
 	}
 }
 
-// Resume returns the positions at which reading resumes.
-func (r *reader) Resume(ctx context.Context) (*store.Resume, error) {
+// resume returns the positions at which reading resumes.
+func (r *reader) resume(ctx context.Context) (*store.Resume, error) {
 	sources, err := r.sources(ctx)
 	if err != nil {
 		return nil, err

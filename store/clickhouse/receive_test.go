@@ -143,8 +143,7 @@ func sameState(t *testing.T, want, got store.Store) {
 		r, err := s.Read(t.Context())
 		must(t, err)
 		defer r.Close()
-		states[i], err = r.Resume(t.Context())
-		must(t, err)
+		states[i] = resume(t, s)
 		covered[i], err = r.Coverage(t.Context())
 		must(t, err)
 	}
@@ -154,6 +153,17 @@ func sameState(t *testing.T, want, got store.Store) {
 	if diff := cmp.Diff(covered[0], covered[1]); diff != "" {
 		t.Errorf("coverage (-want +got):\n%s", diff)
 	}
+}
+
+// resume returns what a Writer resumes with.
+func resume(t *testing.T, s store.Store) *store.Resume {
+	t.Helper()
+	w, err := s.Write(t.Context())
+	must(t, err)
+	defer w.Close()
+	from, err := w.Resume(t.Context())
+	must(t, err)
+	return from
 }
 
 // TestReceiveAgent copies the logs of a file for an agent. Lines without a host belong to the
@@ -181,13 +191,9 @@ func TestReceiveAgent(t *testing.T) {
 		Closed: []store.MessageKey{{MTA: bounce.Exim, Instance: "exim", QueueID: "q1"}},
 	})
 	must2(t)(receive(t, d, lite, "mx1", 0))
-	r, err := d.Read(t.Context())
-	must(t, err)
-	state, err := r.Resume(t.Context())
-	must(t, err)
 	m := message("q2")
 	m.Host = "mx1"
-	if diff := cmp.Diff(&store.Resume{Sources: []store.Source{{ID: "mx1/log", Offset: 60}}, Messages: []bounce.Message{m}}, state); diff != "" {
+	if diff := cmp.Diff(&store.Resume{Sources: []store.Source{{ID: "mx1/log", Offset: 60}}, Messages: []bounce.Message{m}}, resume(t, d)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	got := storetest.Totals(t, d, store.Filter{Host: "mx1"})

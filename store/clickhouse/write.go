@@ -40,6 +40,15 @@ type writer struct {
 // their messages. They become a block of an insert that ends with the commit.
 var heldAtMost = 5_000 // tests set less
 
+// Resume returns the positions at which reading resumes.
+func (w *writer) Resume(ctx context.Context) (*store.Resume, error) {
+	r, err := w.d.Read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return r.(*reader).resume(ctx)
+}
+
 // Append adds a batch.
 func (w *writer) Append(ctx context.Context, b *store.Batch) error {
 	err := ctx.Err()

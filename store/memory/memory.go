@@ -55,6 +55,18 @@ type writer struct {
 	batches []store.Batch
 }
 
+func (w *writer) Resume(context.Context) (*store.Resume, error) {
+	w.d.mu.Lock()
+	defer w.d.mu.Unlock()
+	if w.d.closed {
+		return nil, errClosed
+	}
+	m := w.d.now()
+	out := &store.Resume{Sources: slices.Clone(m.sources), Messages: slices.Clone(m.messages)}
+	slices.Reverse(out.Messages)
+	return out, nil
+}
+
 func (w *writer) Append(ctx context.Context, b *store.Batch) error {
 	err := ctx.Err()
 	if err == nil {
@@ -100,10 +112,22 @@ func (d *DB) Read(context.Context) (store.Reader, error) {
 	if d.closed {
 		return nil, errClosed
 	}
+	return &reader{d.now()}, nil
+}
+
+// now returns the stored data. The caller holds the lock.
+func (d *DB) now() *moment {
 	if d.moment == nil {
 		d.moment = d.l.now()
 	}
-	return &reader{d.moment, maps.Clone(d.notes)}, nil
+	return d.moment
+}
+
+// Note returns the value of a key.
+func (d *DB) Note(_ context.Context, key string) ([]byte, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.notes[key]), nil
 }
 
 // SetNote sets the value of a key.

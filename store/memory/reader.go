@@ -61,10 +61,7 @@ func (l *ledger) now() *moment {
 	return m
 }
 
-type reader struct {
-	*moment
-	notes map[string][]byte
-}
+type reader struct{ *moment }
 
 func (r *reader) Close() error { return nil }
 
@@ -96,14 +93,6 @@ func (r *reader) Discarded(_ context.Context, f store.Filter) (n int64, err erro
 		}
 	}
 	return n, nil
-}
-
-func (r *reader) Note(_ context.Context, key string) ([]byte, error) { return r.notes[key], nil }
-
-func (r *reader) Resume(context.Context) (*store.Resume, error) {
-	out := &store.Resume{Sources: slices.Clone(r.sources), Messages: slices.Clone(r.messages)}
-	slices.Reverse(out.Messages)
-	return out, nil
 }
 
 func (r *reader) Coverage(context.Context) (*store.Coverage, error) {
@@ -207,27 +196,6 @@ func (e *event) key(by store.Dimension) (string, bool) {
 		return e.Time.Format("2006-01-02T15:00Z"), true
 	}
 	return "", false
-}
-
-func (r *reader) CountPeriods(ctx context.Context, f store.Filter, periods []store.Span, by ...store.Dimension) ([][]store.Cell, error) {
-	return store.CountEach(ctx, r, f, periods, by...)
-}
-
-func (r *reader) NewestAt(ctx context.Context, f store.Filter, visits []store.Visit) ([]*store.Attempt, error) {
-	out := make([]*store.Attempt, len(visits))
-	for i, v := range visits {
-		for a, err := range r.Attempts(ctx, f.Within(v.Span), store.Page{Newest: true}) {
-			if err != nil {
-				return nil, err
-			}
-			if a.RelayHost == v.Relay {
-				newest := *a
-				out[i] = &newest
-				break
-			}
-		}
-	}
-	return out, nil
 }
 
 func (r *reader) Count(_ context.Context, f store.Filter, by ...store.Dimension) ([]store.Cell, error) {

@@ -6,7 +6,6 @@ import (
 	"database/sql/driver"
 	"fmt"
 	"iter"
-	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -14,45 +13,6 @@ import (
 	"bouncelog/internal/sqlite3"
 	"bouncelog/store"
 )
-
-// visitsRead is how many attempts are read at once to find one at each of some relays: of twenty
-// relays that take equally much, 72 show each once on average.
-const visitsRead = 100
-
-// NewestAt returns the newest attempt at each of some relays. It reads back from the end of a
-// period, in parts, until all relays of the period have been met.
-func (r *reader) NewestAt(ctx context.Context, f store.Filter, visits []store.Visit) ([]*store.Attempt, error) {
-	out := make([]*store.Attempt, len(visits))
-	of := make(map[store.Span]map[string][]int)
-	for i, v := range visits {
-		if of[v.Span] == nil {
-			of[v.Span] = make(map[string][]int)
-		}
-		of[v.Span][v.Relay] = append(of[v.Span][v.Relay], i)
-	}
-	for span, left := range of {
-		part, p := f.Within(span), store.Page{Limit: visitsRead, Newest: true}
-		for n := visitsRead; n == visitsRead && len(left) > 0; {
-			n = 0
-			if f.To == nil && left[""] == nil { // "" is an attempt that reached no relay
-				part.To = &store.Destination{Relays: slices.Collect(maps.Keys(left))}
-			}
-			for a, err := range r.Attempts(ctx, part, p) {
-				if err != nil {
-					return nil, err
-				}
-				n++
-				p.After = a.Ref()
-				for _, i := range left[a.RelayHost] {
-					newest := *a
-					out[i] = &newest
-				}
-				delete(left, a.RelayHost)
-			}
-		}
-	}
-	return out, nil
-}
 
 // A cut is the part of the selected rows that a page needs.
 type cut struct {

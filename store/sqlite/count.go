@@ -12,11 +12,6 @@ import (
 	"bouncelog/store"
 )
 
-// CountPeriods counts in each of some periods.
-func (r *reader) CountPeriods(ctx context.Context, f store.Filter, periods []store.Span, by ...store.Dimension) ([][]store.Cell, error) {
-	return store.CountEach(ctx, r, f, periods, by...)
-}
-
 // Count counts the attempts that match f by some dimensions. A message is counted in the cell of
 // its first attempt; by domain or relay, in the cell of its first attempt to each domain.
 func (r *reader) Count(ctx context.Context, f store.Filter, by ...store.Dimension) ([]store.Cell, error) {

@@ -45,22 +45,18 @@ func child(path string) error {
 	if err != nil {
 		return err
 	}
-	r, err := d.Read(ctx)
+	w, err := d.Write(ctx)
 	if err != nil {
 		return err
 	}
-	from, err := r.Resume(ctx)
-	if err := errors.Join(err, r.Close()); err != nil {
+	from, err := w.Resume(ctx)
+	if err != nil {
 		return err
 	}
 	sources := from.Sources
 	stored := int64(0)
 	if len(sources) > 0 {
 		stored = sources[0].Offset
-	}
-	w, err := d.Write(ctx)
-	if err != nil {
-		return err
 	}
 	t := killTraffic()
 	for n := int64(0); n < killAttempts; {

@@ -112,18 +112,3 @@ func (r *reader) together(t turn, one, other func(*sqlite3.Conn) error) error {
 	}
 	return errors.Join(one(t.Conn), other(t.Conn))
 }
-
-// Note returns the value of a key.
-func (r *reader) Note(ctx context.Context, key string) ([]byte, error) {
-	c := r.take(ctx)
-	defer c.Unlock()
-	v, err := c.One("SELECT value FROM meta WHERE key = ?", notePrefix+key)
-	text, ok := v.(string)
-	if !ok {
-		return nil, r.wrap("read a note", err)
-	}
-	return []byte(text), r.wrap("read a note", err)
-}
-
-// notePrefix separates notes from the database's own keys in the table meta.
-const notePrefix = "note:"

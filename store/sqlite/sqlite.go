@@ -17,7 +17,7 @@
 //	writing: ledger writer append
 //	reading: finder pieces counting query reader count span attempts refusals delivered replies
 //	         recipients queue coverage export
-//	file:    files locks sqlite wal readers backup write open usersql describe check rejudge prune
+//	file:    files locks sqlite wal readers backup write notes open usersql describe check rejudge prune
 //	         restore
 //
 // The files under "values" encode single values: bits, hashes, pseudonyms. Those under "tables" write

@@ -136,6 +136,16 @@ func (d *DB) Write(context.Context) (store.Writer, error) {
 	return x, x.d.withWriter("write", func(*writer) error { return nil })
 }
 
+// Resume returns the positions at which reading resumes.
+func (x batchWriter) Resume(ctx context.Context) (*store.Resume, error) {
+	r, err := x.d.Read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	return r.(*reader).Resume(ctx)
+}
+
 // Append stores a batch. Attempts before the position of their source are stored already and are
 // left out. So a batch may be appended again, and a batch whose positions are all behind those
 // stored changes nothing.
@@ -191,27 +201,4 @@ func (x batchWriter) Close() error {
 		return nil
 	}
 	return err
-}
-
-// SetNote sets the value of a key, in a transaction of its own.
-func (d *DB) SetNote(_ context.Context, key string, value []byte) error {
-	return d.writing("note", func(w *writer) error {
-		return w.c.Run("INSERT INTO meta VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2", notePrefix+key, string(value))
-	})
-}
-
-// SwapNote replaces an old value of a key, in a transaction of its own.
-func (d *DB) SwapNote(_ context.Context, key string, old, new []byte) (swapped bool, err error) {
-	err = d.writing("note", func(w *writer) error {
-		v, err := w.c.One("SELECT value FROM meta WHERE key = ?", notePrefix+key)
-		if err != nil {
-			return err
-		}
-		text, ok := v.(string)
-		if swapped = ok == (old != nil) && text == string(old); !swapped {
-			return nil
-		}
-		return w.c.Run("INSERT INTO meta VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2", notePrefix+key, string(new))
-	})
-	return swapped && err == nil, err
 }

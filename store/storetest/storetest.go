@@ -638,13 +638,11 @@ func testNotes(t *testing.T, s store.Store) {
 			must(t, noter.SetNote(t.Context(), "one", want))
 			must(t, noter.SetNote(t.Context(), "another", []byte("x")))
 		}
-		ask(t, s, func(r store.Reader) {
-			got, err := r.Note(t.Context(), "one")
-			must(t, err)
-			if string(got) != string(want) || got == nil != (want == nil) {
-				t.Errorf("Note = %q, want %q", got, want)
-			}
-		})
+		got, err := noter.Note(t.Context(), "one")
+		must(t, err)
+		if string(got) != string(want) || got == nil != (want == nil) {
+			t.Errorf("Note = %q, want %q", got, want)
+		}
 	}
 }
 
@@ -674,13 +672,7 @@ func testSwaps(t *testing.T, s store.Store) {
 	for range 3 {
 		wg.Go(func() {
 			for n := 0; n < each; {
-				r, err := s.Read(t.Context())
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				old, err := r.Note(t.Context(), "shared")
-				r.Close()
+				old, err := swapper.Note(t.Context(), "shared")
 				count, atoi := strconv.Atoi(string(old))
 				done, swapErr := swapper.SwapNote(t.Context(), "shared", old, []byte(strconv.Itoa(count+1)))
 				if err := errors.Join(err, atoi, swapErr); err != nil {
@@ -694,11 +686,9 @@ func testSwaps(t *testing.T, s store.Store) {
 		})
 	}
 	wg.Wait()
-	ask(t, s, func(r store.Reader) {
-		if got, err := r.Note(t.Context(), "shared"); err != nil || string(got) != strconv.Itoa(3*each) {
-			t.Errorf("%q, %v after %d swaps", got, err, 3*each)
-		}
-	})
+	if got, err := swapper.Note(t.Context(), "shared"); err != nil || string(got) != strconv.Itoa(3*each) {
+		t.Errorf("%q, %v after %d swaps", got, err, 3*each)
+	}
 }
 
 func describe(f store.Filter) string {
@@ -794,7 +784,7 @@ func snapshot(t *testing.T, s store.Store) map[string]any {
 		c, err := r.Coverage(t.Context())
 		must(t, err)
 		m["sources"], m["skipped"], m["unparsed"] = c.Sources, c.Skipped, c.Unparsed
-		from, err := r.Resume(t.Context())
+		from, err := writerOf(t, s).Resume(t.Context())
 		must(t, err)
 		m["queued"] = from.Messages
 		if diff := gocmp.Diff(c.Sources, from.Sources); diff != "" {
@@ -1038,7 +1028,7 @@ func testTwoSources(t *testing.T, s store.Store) {
 		Append(t, m, both)
 	}
 	asWanted(t, m, s, store.Filter{})
-	from, err := read(t, s).Resume(t.Context())
+	from, err := writerOf(t, s).Resume(t.Context())
 	must(t, err)
 	sources := from.Sources
 	if len(sources) != 2 || sources[0].ID != "one" || sources[1].ID != "two" {
