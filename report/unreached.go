@@ -76,6 +76,11 @@ func (r *Report) addUnreached(ctx context.Context, s store.Reader, o Options, ro
 			if p == nil || x.little && explained(x) {
 				continue
 			}
+			if one, err := r.ofOneSender(ctx, s, o, explaining, x, p); err != nil {
+				return err
+			} else if one {
+				continue
+			}
 			r.Problems = append(r.Problems, *p)
 			if after.state != "" {
 				r.unreachedAfter[x.name] = after
@@ -458,6 +463,24 @@ func (r *Report) explain(by []problem.Problem, x *unreachedRow) bool {
 		}
 		return (q.At(x.Provider) || q.At(x.name)) && (!q.OfSenders() || 2*its >= all) && !r.background(&q) && !q.Since.After(x.Last) && !x.First.After(q.Until)
 	})
+}
+
+// ofOneSender reports whether all mail that a provider did not take in an incident is of one sender domain
+// which other problems are about at the same time. Such mail does not tell whether the provider takes that
+// of others.
+func (r *Report) ofOneSender(ctx context.Context, s store.Reader, o Options, others []problem.Problem, x *unreachedRow, p *problem.Problem) (bool, error) {
+	about := func(sender string) bool {
+		return slices.ContainsFunc(others, func(q problem.Problem) bool {
+			return q.OfSenders() && (sender == "" || slices.Contains(q.SenderDomains, sender)) && !q.Since.After(p.Until) && !p.Began().After(q.Until) && !r.background(&q)
+		})
+	}
+	if !about("") {
+		return false, nil
+	}
+	f := x.failures(o)
+	f.Since = p.Began()
+	senders, err := s.Count(ctx, f, store.BySenderDomain)
+	return len(senders) == 1 && senders[0].Keys[0] != "" && about(ascii.Lower(senders[0].Keys[0])), err
 }
 
 // background reports whether a problem is background.

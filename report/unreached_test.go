@@ -1056,3 +1056,59 @@ func TestSenderAtFaultExplainsOnlyItsMail(t *testing.T) {
 		}
 	}
 }
+
+// TestDiedOfOneSender holds that a provider is no incident if all the mail that it did not take is of one
+// sender domain, which others refuse at the same time, and nobody else wrote to it.
+func TestDiedOfOneSender(t *testing.T) {
+	const night = 4*oneDay + 23*hour // of a sender domain whose DNS records are gone from 4 d 7 h to 5 d 15 h
+	for _, test := range []struct {
+		name   string
+		others bool // the provider does not take the mail of others
+		want   []string
+	}{
+		{"nobody else wrote", false, []string{"sender"}},
+		{"the mail of others fails, too", true, []string{"provider", "sender"}},
+	} {
+		build := mailLog(t, mondays, func(add func(time.Duration, string, string, bounce.Outcome, bounce.Reason)) {
+			for at := time.Duration(0); at < 5*oneDay+22*hour; at += 10 * time.Minute {
+				gone := at >= 4*oneDay+7*hour && at < 5*oneDay+15*hour
+				for i, domain := range []string{"a.example", "b.example", "c.example", "d.example"} {
+					add(at+time.Duration(i)*time.Second, "fine.example", domain, bounce.Delivered, bounce.NoReason)
+					if outcome, reason := bounce.Delivered, bounce.NoReason; at%(30*time.Minute) == 0 {
+						if gone {
+							outcome, reason = bounce.Hard, bounce.SenderRejected
+						}
+						add(at+5*time.Second, "shop.example", domain, outcome, reason)
+					}
+				}
+				if at%(30*time.Minute) != 0 {
+					continue
+				}
+				silent := at >= night && at < night+9*hour
+				switch {
+				case !silent:
+					add(at+10*time.Second, "fine.example", "big.example", bounce.Delivered, bounce.NoReason)
+				case test.others:
+					add(at+10*time.Second, "fine.example", "big.example", bounce.Soft, bounce.DNSRouting)
+				}
+				if outcome, reason := bounce.Delivered, bounce.NoReason; true {
+					if gone {
+						outcome, reason = bounce.Soft, bounce.DNSRouting
+					}
+					add(at+11*time.Second, "shop.example", "big.example", outcome, reason)
+				}
+			}
+		})
+		r := build(Options{Filter: store.Filter{Since: mondays.Add(5 * oneDay), Until: mondays.Add(6 * oneDay)}})
+		var got []string
+		for i := range r.Problems {
+			if in := r.incidentOf(i); !in.IsBackground() {
+				got = append(got, r.Problems[i].Cause)
+			}
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, test.want) {
+			t.Errorf("%s: %v, want %v: %s", test.name, got, test.want, r.Verdict.Sentence)
+		}
+	}
+}
