@@ -478,31 +478,72 @@ func (w *outageSearch) runs(ctx context.Context, cause string) (runs [][]failure
 	return runs, nil
 }
 
-// insecureDomains returns the runs of failed TLS sessions with the hosts of one domain that takes
-// no mail meanwhile.
+// insecureDomains returns the runs of failed TLS sessions with the hosts of domains that take no mail
+// meanwhile: those of a domain with enough of them and, for the same reply at the same time, of others with
+// fewer. Many domains that took mail before need not have enough each.
 func (w *outageSearch) insecureDomains(ctx context.Context, list []failure) (runs [][]failure, err error) {
 	domains := map[string][]failure{}
 	for _, x := range list {
 		x.evidence = insecure
 		domains[x.RecipientDomain] = append(domains[x.RecipientDomain], x)
 	}
+	groups := map[string][][]failure{} // runs of one domain each, by template
 	for _, domain := range slices.Sorted(maps.Keys(domains)) {
 		for _, run := range w.byWindow(domains[domain]) {
-			if len(runs) >= domainsAsked || !newOutage(causeTLS, run).proves(w.o) {
+			if newOutage(causeTLS, run).proves(w.o) || slices.ContainsFunc(run, func(x failure) bool { return x.before != 0 }) {
+				groups[run[0].Template] = append(groups[run[0].Template], run)
+			}
+		}
+	}
+	asked := 0
+	for _, template := range slices.Sorted(maps.Keys(groups)) {
+		for _, group := range w.together(groups[template]) {
+			if !w.insecure(group) {
 				continue
 			}
-			f := w.during(run)
-			f.Domain = domain
-			c, err := w.total(ctx, f)
-			if err != nil {
-				return nil, err
+			var untaken [][]failure
+			for _, run := range group {
+				if asked++; asked > domainsAsked {
+					break
+				}
+				f := w.during(run)
+				f.Domain = run[0].RecipientDomain
+				c, err := w.total(ctx, f)
+				if err != nil {
+					return nil, err
+				}
+				if c.Delivered == 0 {
+					untaken = append(untaken, run)
+				}
 			}
-			if c.Delivered == 0 {
-				runs = append(runs, run)
+			if w.insecure(untaken) {
+				runs = append(runs, w.joined(untaken)...)
 			}
 		}
 	}
 	return runs, nil
+}
+
+// together splits runs into those with less than a window between one and the next.
+func (w *outageSearch) together(runs [][]failure) (groups [][][]failure) {
+	slices.SortStableFunc(runs, func(a, b []failure) int { return cmp.Compare(a[0].at, b[0].at) })
+	var last moment
+	for _, run := range runs {
+		if n := len(groups); n > 0 && run[0].at.sub(last) < w.o.Window {
+			groups[n-1] = append(groups[n-1], run)
+		} else {
+			groups = append(groups, [][]failure{run})
+			last = 0
+		}
+		last = max(last, lastOf(run))
+	}
+	return groups
+}
+
+// insecure reports whether the runs of some domains are enough for an outage: that of one domain, or those
+// of many.
+func (w *outageSearch) insecure(runs [][]failure) bool {
+	return slices.ContainsFunc(runs, func(run []failure) bool { return newOutage(causeTLS, run).proves(w.o) }) || unrelated(slices.Concat(runs...))
 }
 
 // dead returns the runs of failures during which no mail reached anybody.
@@ -1099,7 +1140,7 @@ func (w *outageSearch) outage(ctx context.Context, cause string, run []failure) 
 		return nil, err
 	}
 	if len(x.counted) == 0 && x.arrived > 0 && (x.kinds[stated] || x.kinds[insecure]) && len(x.recipients) >= w.o.Recipients { // other mail takes another way
-		if domains := domainsOf(run); len(domains) <= namesShown { // they are named
+		if domains := domainsOf(run); len(domains) <= namesShown || x.kinds[insecure] { // else they are not named
 			x.counted = domains
 			err = w.weigh(ctx, x)
 		}

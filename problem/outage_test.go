@@ -45,6 +45,10 @@ func TestOutages(t *testing.T) {
 	taken := mail{outcome: good, code: 250, relay: "mx.d%d.example"}
 	before := spread(60, 15, 0, gap, taken)
 	one := func(m *mail) { m.to, m.id = strings.Replace(m.to, "d0.example", "client.example", 1), "C"+m.id } // a domain that never took mail
+	old := func(list []mail) []mail {
+		// To as many other domains.
+		return with(list, func(m *mail) { m.to, m.id = strings.Replace(m.to, "@d", "@old", 1), "O"+m.id })
+	}
 	refusal := "connect to mx.d%d.example[192.0.2.7]:25: Connection timed out"
 	type answer struct{ Level, Cause, Words string }
 	for _, test := range []struct {
@@ -173,6 +177,17 @@ func TestOutages(t *testing.T) {
 			[]answer{{"likely", "tls_policy", "14 of 14 messages to client.example fail in the TLS session (handshake failure)"}},
 		},
 		{
+			"TLS that fails at several domains that took mail, a message or two to each", join(spread(60, 15, 0, gap, taken), old(spread(14, 7, 0, gap, taken)), old(spread(14, 7, day, gap, mail{says: "Cannot start TLS: handshake failure", local: true, outcome: bounce.Soft})), spread(60, 15, day, gap, taken)),
+			[]answer{{"likely", "tls_policy", "14 of 14 messages to 7 domains fail in the TLS session (handshake failure)"}},
+		},
+		{
+			"TLS that fails at a domain with much mail and at two with little", join(spread(60, 15, 0, gap, taken), old(spread(14, 3, 0, gap, taken)), old(spread(8, 1, day, gap, mail{says: "Cannot start TLS: handshake failure", local: true, outcome: bounce.Soft})),
+				with(spread(2, 2, day+10*gap, gap, mail{says: "Cannot start TLS: handshake failure", local: true, outcome: bounce.Soft}), func(m *mail) {
+					m.to = strings.NewReplacer("@d0", "@old1", "@d1", "@old2").Replace(m.to)
+				}), spread(60, 15, day, gap, taken)),
+			[]answer{{"likely", "tls_policy", "10 of 10 messages to 3 domains fail in the TLS session (handshake failure)"}},
+		},
+		{
 			"a domain of others among one's own", join(spread(60, 15, 0, gap, taken), with(spread(14, 1, day, gap, mail{says: "unknown user: \"u@client.example\"", local: true, agent: "virtual", outcome: bounce.Hard}), one), spread(60, 15, day, gap, taken)),
 			[]answer{{"likely", "router", "14 of 14 messages to client.example fail at this server itself, which takes itself for the domain's destination"}},
 		},
@@ -241,6 +256,7 @@ func TestOutages(t *testing.T) {
 			m.id = strings.Replace(m.id, fmt.Sprintf("S%d", int((day+5*time.Minute).Minutes())), fmt.Sprintf("S%d", int(day.Minutes())), 1)
 		})), nil},
 		{"certificates of some that are not trusted", join(spread(120, 15, day, gap/2, taken), with(spread(12, 6, day, 2*gap, mail{says: "Server certificate not trusted", local: true, outcome: bounce.Soft, relay: "mx.d%d.example"}), func(m *mail) { m.to, m.id = strings.Replace(m.to, "@d", "@t", 1), "T"+m.id })), nil},
+		{"TLS that fails with a few domains that took mail, a message or two to each", join(spread(60, 15, 0, gap, taken), old(spread(14, 3, 0, gap, taken)), old(spread(6, 3, day, gap, mail{says: "Cannot start TLS: handshake failure", local: true, outcome: bounce.Soft})), spread(60, 15, day, gap, taken)), nil},
 		{"a domain with which TLS fails now and then", join(spread(60, 15, 0, gap, taken), spread(60, 1, day, gap/2, mail{outcome: good, code: 250, to: "client.example", relay: "mail.client.example"}), with(spread(14, 1, day, gap, mail{says: "TLS session: (SSL_connect): error:0A000126:SSL routines::unexpected eof while reading", local: true, exim: true, outcome: bounce.Soft, to: "client.example", relay: "mail.client.example"}), func(m *mail) { m.id = "T" + m.id }), spread(60, 15, day, gap, taken)), nil},
 		{"a list with addresses at domains that never were, by Exim", join(spread(120, 15, 0, gap, taken), with(spread(40, 40, day, gap, mail{says: "Unrouteable address", local: true, exim: true, outcome: bounce.Hard}), func(m *mail) { m.to = strings.Replace(m.to, "@d", "@typo", 1) })), nil},
 		{"two people who left", join(spread(40, 1, 0, gap, mail{outcome: good, to: "office.example"}), with(spread(4, 1, day, gap, mail{says: "Unrouteable address", local: true, exim: true, outcome: bounce.Hard, to: "office.example"}), func(m *mail) { m.to = "u1@office.example" }), spread(40, 1, day, gap, mail{outcome: good, to: "office.example"})), nil},

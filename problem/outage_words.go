@@ -158,6 +158,12 @@ var (
 		firstCheck:       "What asks for TLS: a policy of this server for these destinations (Postfix: smtp_tls_security_level, smtp_tls_policy_maps; Exim: hosts_require_tls, tls_verify_hosts), or their TLSA records or MTA-STS policy? Without any of these, the mail is sent in plaintext. Then the certificate and versions of their server: posttls-finger -l secure {domain}, or openssl s_client -starttls smtp -connect HOST:25.",
 		otherExplanation: "The certificate of the receiver has expired, or its server offers no version of TLS that this one accepts.", disprovedBy: "Mail to the same receivers that is taken with TLS.",
 	}
+	// insecureManyKind is insecureKind of many servers that have nothing to do with each other.
+	insecureManyKind = outageKind{
+		place: "in the TLS session with {hop}", unrelated: true,
+		firstCheck:       "What was changed on this server just before: so many servers of others do not fail at once by themselves. An upgrade of its TLS library or of the system's crypto policy (old versions and ciphers are refused since), or its own settings (Postfix: smtp_tls_security_level, smtp_tls_mandatory_protocols, smtp_tls_mandatory_ciphers; Exim: tls_require_ciphers, openssl_options, hosts_require_tls). See what one of their servers offers: openssl s_client -starttls smtp -connect HOST:25. Until it is mended, allow that, or plaintext, for these domains (Postfix: smtp_tls_policy_maps with may; Exim: hosts_avoid_tls).",
+		otherExplanation: "One hoster runs all these servers under several names, or one product of theirs was upgraded.", disprovedBy: "A TLS session with one of these servers from a host elsewhere that fails in the same way.",
+	}
 	filteredKind = outageKind{
 		place:            "at this server's own content filter{at}, which refuses most of what it gets",
 		firstCheck:       "The log and configuration of the content filter (amavis, rspamd, a proxy or milter): a rule, list or score that was added or updated just before this began, and what it says of one of these messages.",
@@ -190,6 +196,30 @@ func closedWords(reason bounce.Reason, detail string) (what, check string) {
 	return text.Title, check
 }
 
+// asksTLSCheck is the first check of a lapse for asksTLS.
+const asksTLSCheck = "Why this server does not use TLS with it: Postfix: smtp_tls_security_level = may (without it, no STARTTLS is sent), smtp_tls_policy_maps, smtp_discard_ehlo_keywords; Exim: hosts_avoid_tls. Then whether a proxy or firewall in between strips STARTTLS: openssl s_client -starttls smtp -connect HOST:25. Send again what was returned."
+
+// asksTLS reports whether the replies of a lapse ask this side for TLS: they are about TLS and permanent. A
+// server whose own TLS fails defers (454: RFC 3207 section 4).
+func (x *outage) asksTLS() bool {
+	n := 0
+	for i := range x.run {
+		if x.run[i].Reason == bounce.TLS && x.run[i].hard() {
+			n++
+		}
+	}
+	return x.cause == causeClosed && 2*n > len(x.run)
+}
+
+// servers counts the organisations whose servers a run failed at.
+func (x *outage) servers() int {
+	names := map[string]bool{}
+	for i := range x.run {
+		names[cmp.Or(provider.OfHost(x.run[i].RelayHost), x.run[i].unit)] = true
+	}
+	return len(names)
+}
+
 // kind returns the outageKind of an outage.
 func (x *outage) kind() outageKind {
 	k := x.usualKind()
@@ -219,6 +249,9 @@ func (x *outage) usualKind() outageKind {
 	case x.cause == causeClosed:
 		k := outageKinds[causeClosed]
 		what, check := closedWords(x.run[0].Reason, x.run[0].Detail)
+		if x.asksTLS() {
+			what, check = "it asks for TLS", asksTLSCheck
+		}
 		k.does, k.firstCheck = strings.Replace(k.does, "{what}", what, 1), cmp.Or(check, k.firstCheck)
 		return k
 	case x.kinds[relayed] && !x.kinds[stated]:
@@ -233,6 +266,9 @@ func (x *outage) usualKind() outageKind {
 	case x.cause == causeTLS && x.kinds[silent]:
 		return distrustKind
 	case x.kinds[insecure]:
+		if x.servers() >= outageMessages {
+			return insecureManyKind
+		}
 		return insecureKind
 	case x.onlyNoRoute():
 		if toIPv6(x.texts) {
@@ -322,7 +358,7 @@ func (x *outage) problem() *Problem {
 		if len(x.returned) == 0 {
 			p.Effect = EffectDeferred
 		}
-		p.keys[0].provider = domains[0]
+		p.keys[0].provider, p.asked = domains[0], x.asksTLS()
 	}
 	begin := "Nothing goes out" + host + ": "
 	if kind.inner {

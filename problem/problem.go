@@ -133,6 +133,7 @@ type Problem struct {
 	selectors []string
 	hops      []string
 	homemade  bool
+	asked     bool                   // of a receiver's failure: its replies ask this side to act
 	relay     string                 // the one host that refused all of it; "": several, or none
 	refusedAt *store.Destination     // the relays and domains that refused; nil: of no receiver
 	failedTo  map[domainReason]int64 // failures of an outage

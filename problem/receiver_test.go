@@ -113,6 +113,7 @@ func TestReceiverAtFault(t *testing.T) {
 		{"a mail loop of the receiver", join(took(0, 12), hops), "likely mail_refused: partner.example refuses all mail, though it took mail before: mail loop"},
 		{"a mail loop of some recipients", join(took(0, 12), hops, with(took(day+10*time.Minute, 6), strangers)), ""},
 		{"a loss of TLS that defers", join(took(0, 12), slow(says(bounce.Soft, "454 4.7.0 TLS not available due to local problem"))), "likely mail_refused: partner.example defers all mail, though it took mail before: no acceptable TLS"},
+		{"a server that asks for TLS", join(took(0, 12), spread(6, 1, day, gap, says(bounce.Hard, "530 5.7.0 Must issue a STARTTLS command first"))), "likely mail_refused: partner.example refuses all mail, though it took mail before: it asks for TLS"},
 		{"a user table that is lost and defers", join(took(0, 12), slow(says(bounce.Soft, "450 4.1.1 User unknown"))), "likely user_table: partner.example defers mail to recipients who took mail before as unknown"},
 		{"a user table that defers for an hour", join(took(0, 12), spread(6, 1, day, gap, says(bounce.Soft, "450 4.1.1 User unknown"))), ""},
 		{"mailboxes that are all disabled, and defer", join(took(0, 12), slow(says(bounce.Soft, "450 4.2.1 mailbox temporarily disabled"))), "likely user_table: partner.example defers "},
@@ -135,7 +136,7 @@ func TestReceiverAtFault(t *testing.T) {
 					continue
 				}
 				got = append(got, fmt.Sprintf("%s %s: %s", p.Level, p.Cause, p.Title))
-				if receiver := p.Cause == "user_table" || p.Cause == "storage_full" || p.Cause == "mail_refused" || strings.HasPrefix(p.Cause, "domain_not_"); receiver != (p.WhoActs() == bounce.ScopeRemote) || p.Why == "" || p.FirstCheck == "" || strings.Contains(strings.ReplaceAll(p.FirstCheck, "NXDOMAIN", ""), "DOMAIN") || strings.Contains(p.FirstCheck, "NXp") || strings.Contains(p.FirstCheck, "{") || len(p.Evidence) == 0 || receiver == p.Homemade() {
+				if receiver := p.Cause == "user_table" || p.Cause == "storage_full" || p.Cause == "mail_refused" || strings.HasPrefix(p.Cause, "domain_not_"); receiver && !strings.HasSuffix(p.Title, "asks for TLS") != (p.WhoActs() == bounce.ScopeRemote) || p.Why == "" || p.FirstCheck == "" || strings.Contains(strings.ReplaceAll(p.FirstCheck, "NXDOMAIN", ""), "DOMAIN") || strings.Contains(p.FirstCheck, "NXp") || strings.Contains(p.FirstCheck, "{") || len(p.Evidence) == 0 || receiver == p.Homemade() {
 					t.Errorf("%+v", p)
 				}
 			}

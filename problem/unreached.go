@@ -209,9 +209,9 @@ func (p *Problem) Theirs() bool {
 func (p *Problem) WhoActs() bounce.Scope {
 	scope := judge.ReasonText(p.Reason).Scope
 	switch {
-	case p.Theirs(), theirs(p.Cause):
+	case p.Theirs(), theirs(p.Cause) && !p.asked:
 		return bounce.ScopeRemote
-	case p.Unreached(), p.Homemade(), scope == bounce.NoScope, p.Cause != causeUnknown:
+	case p.asked, p.Unreached(), p.Homemade(), scope == bounce.NoScope, p.Cause != causeUnknown:
 		return bounce.ScopeSender
 	}
 	return scope
