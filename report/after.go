@@ -36,7 +36,10 @@ func (r *Report) lookAround(ctx context.Context, s store.Reader, o Options) erro
 		}
 	}
 	asked := slices.DeleteFunc(slices.Clone(r.Problems), func(p problem.Problem) bool { return !going(&p) })
-	morning := r.Past() && r.AsOf.Sub(r.End()) <= laterAtMost
+	morning, err := r.morning(o)
+	if err != nil {
+		return err
+	}
 	told, err := r.told(o, morning)
 	if err != nil || !morning && told.IsZero() && (!r.Past() || len(asked) == 0) {
 		return err
@@ -74,7 +77,7 @@ func (r *Report) lookAround(ctx context.Context, s store.Reader, o Options) erro
 	}
 	for i := range r.Problems {
 		p := &r.Problems[i]
-		if !going(p) {
+		if !going(p) || !r.Past() {
 			continue
 		}
 		var same *problem.Problem // the one that lasts longest
@@ -103,6 +106,19 @@ func (r *Report) lookAround(ctx context.Context, s store.Reader, o Options) erro
 	return nil
 }
 
+// morning reports whether this may be the report of a morning: the logs end at most a day after the
+// period; or shortly before its end, as those of a server without mail at night.
+func (r *Report) morning(o Options) (bool, error) {
+	if r.Past() {
+		return r.AsOf.Sub(r.End()) <= laterAtMost, nil
+	}
+	if until := o.Filter.Until; !o.Live || until.IsZero() || o.Now.Before(until) {
+		return false, nil
+	}
+	silence, err := r.silence(o)
+	return silence == nil && !r.AsOf.Before(o.Filter.Since), err
+}
+
 // told returns the time up to which the report of the period before knew the logs: as long after that
 // period as this report after its own; or the beginning of the time without a log from which the period
 // begins. It returns zero if there is no such report, or if the morning after the period is over.
@@ -116,8 +132,13 @@ func (r *Report) told(o Options, morning bool) (time.Time, error) {
 	switch {
 	case i >= 0:
 		return gaps[i].From, nil
-	case morning:
+	case morning && r.Past():
 		return since.Add(r.AsOf.Sub(r.End())), nil
+	case morning:
+		if late := o.Now.Sub(o.Filter.Until); late <= laterAtMost {
+			return since.Add(late), nil
+		}
+		return since, nil
 	}
 	return time.Time{}, nil
 }

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"bouncelog/store"
 )
 
 // TestEndedSince holds that the end of an incident that a morning's report called going on is in the next
@@ -39,6 +41,37 @@ func TestEndedSince(t *testing.T) {
 			}
 			if got := v.Going+len(v.Later) > 0; got != going {
 				t.Errorf("%s, day %d: %q; want it going on: %v", c.name, day, v.Sentence, going)
+			}
+		}
+	}
+}
+
+// TestEndedSinceQuietNights holds the same for a server that sends little mail, and none at night: the logs of
+// its mornings end before the period does.
+func TestEndedSinceQuietNights(t *testing.T) {
+	var fine, refused []deferral
+	for day := range time.Duration(12) {
+		fine = append(fine, sent("fine.example", 10, day*oneDay+9*hour, hour)...)
+	}
+	for i, n := range []int{3, 3, 1, 1, 1} {
+		refused = append(refused, deferrals("big.example", n, time.Duration(4+i)*oneDay+10*hour, hour, hour, 0, "refused")...)
+	}
+	for i := range refused {
+		refused[i].listed = true
+	}
+	taken := append(sent("big.example", 4, 9*hour+10*time.Minute, oneDay), sent("big.example", 4, 9*oneDay+9*hour+10*time.Minute, 2*hour)...)
+	const going = "1 incident is going on: big.example refuses shop.example: listed by spamhaus-zen, since 2026-05-08 10:00"
+	for day, want := range map[int]string{
+		7:  going,
+		8:  going,
+		9:  "No incident. Nothing was refused on our account. Ended since the last report: big.example refuses shop.example: listed by spamhaus-zen, 2026-05-13 09:10.",
+		10: "No incident. Nothing was refused on our account.",
+	} {
+		end := time.Duration(day+1) * oneDay
+		for _, asked := range []time.Duration{7 * hour, 9 * oneDay} { // after the end of the period
+			o := Options{Filter: store.Filter{Since: mondays.Add(end - oneDay), Until: mondays.Add(end)}, Location: time.UTC, Live: true, Now: mondays.Add(end + asked)}
+			if got := queueBuild(t, end-5*hour, fine, refused, taken)(o).Verdict.Sentence; !strings.HasPrefix(got, want) || day > 8 && got != want {
+				t.Errorf("day %d, read %v later: %q, want %q", day, asked, got, want)
 			}
 		}
 	}

@@ -68,6 +68,16 @@ func queueLog(t *testing.T, until time.Duration, mails ...[]deferral) (day func(
 // queueDays is like queueLog for the report of some days, from is the first and to that after the last.
 func queueDays(t *testing.T, until time.Duration, mails ...[]deferral) (days func(from, to int) *Report) {
 	t.Helper()
+	build := queueBuild(t, until, mails...)
+	return func(from, to int) *Report {
+		t.Helper()
+		return build(Options{Filter: store.Filter{Since: mondays.AddDate(0, 0, from), Until: mondays.AddDate(0, 0, to)}, Location: time.UTC})
+	}
+}
+
+// queueBuild is like queueLog for any report.
+func queueBuild(t *testing.T, until time.Duration, mails ...[]deferral) (build func(Options) *Report) {
+	t.Helper()
 	s := memory.Open()
 	b := new(store.Batch)
 	n := 0
@@ -133,15 +143,14 @@ func queueDays(t *testing.T, until time.Duration, mails ...[]deferral) (days fun
 	last := b.Attempts[len(b.Attempts)-1]
 	b.Sources = []store.Source{{ID: "log", Path: "/var/log/mail.log", Offset: last.Offset + 100, First: mondays, Last: mondays.Add(until), Lines: int64(n), Delivery: int64(n), Attempts: int64(n)}}
 	storetest.Append(t, s, b)
-	return func(from, to int) *Report {
+	return func(o Options) *Report {
 		t.Helper()
 		r, err := s.Read(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer r.Close()
-		f := store.Filter{Since: mondays.AddDate(0, 0, from), Until: mondays.AddDate(0, 0, to)}
-		rep, err := Build(t.Context(), r, Options{Filter: f, Location: time.UTC})
+		rep, err := Build(t.Context(), r, o)
 		if err != nil {
 			t.Fatal(err)
 		}
