@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"bouncelog/parser"
@@ -37,13 +38,15 @@ func (g *Ingester) Flush() error {
 // A filled batch is ready to be stored.
 type filled struct {
 	*store.Batch
-	commit bool // it and what came before become visible
+	commit bool     // it and what came before become visible
+	hops   []string // if there are new ones, all of them are noted after the commit
 }
 
 // send passes the batch to the goroutine that stores, and takes an empty one. It blocks while all
 // others wait to be stored.
 func (g *Ingester) send(commit bool) error {
 	b := g.batch
+	var hops []string
 	g.uncommitted += len(b.Attempts)
 	for _, s := range g.touched {
 		s.touched = false
@@ -59,12 +62,13 @@ func (g *Ingester) send(commit bool) error {
 		for _, k := range closed {
 			b.Closed = append(b.Closed, store.MessageKey(k))
 		}
+		hops = g.queue.Hops()
 	}
 	g.touched = g.touched[:0]
 	clear(g.skipped)
 	g.lines = 0
 	select {
-	case g.filled <- filled{b, commit}:
+	case g.filled <- filled{b, commit, hops}:
 	case err := <-g.done:
 		g.done <- err
 		return err
@@ -114,6 +118,9 @@ func (g *Ingester) put(ctx context.Context, b filled) error {
 	err := g.w.Append(ctx, b.Batch)
 	if err == nil && b.commit {
 		err = g.w.Commit(ctx)
+	}
+	if err == nil && b.hops != nil && g.notes != nil {
+		err = g.notes.SetNote(ctx, g.o.hopsKey(), []byte(strings.Join(b.hops, " ")))
 	}
 	return err
 }

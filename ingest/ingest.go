@@ -52,6 +52,8 @@ type Ingester struct {
 	o Options
 	w store.Writer // of the goroutine that stores
 
+	notes store.Noter // of the same goroutine; nil: the store keeps none
+
 	// Owned by the goroutine that parses.
 	queue       *parser.Queue
 	sources     map[string]*source // of this agent, by tailer.Source.ID
@@ -82,6 +84,10 @@ func (o *Options) agentPrefix() string {
 	}
 	return o.Agent + "/"
 }
+
+// hopsKey is the key of the note with the relays that pass mail on (parser.Queue.Hops): their
+// addresses, with blanks in between.
+func (o *Options) hopsKey() string { return "hops/" + o.Agent }
 
 // New returns an Ingester that resumes at the positions in db. Its errors are those of db.
 func New(ctx context.Context, db store.Store, o Options) (*Ingester, error) {
@@ -121,6 +127,15 @@ func New(ctx context.Context, db store.Store, o Options) (*Ingester, error) {
 		g.queue.Restore(m)
 	}
 	g.queue.Changes(nil, nil) // restored messages are stored already
+	if g.notes, _ = db.(store.Noter); g.notes != nil {
+		value, err := g.notes.Note(ctx, o.hopsKey())
+		if err != nil {
+			return nil, errors.Join(err, g.w.Close())
+		}
+		if len(value) > 0 {
+			g.queue.KnowHops(strings.Split(string(value), " "))
+		}
+	}
 	for range batches - 1 {
 		g.empty <- new(store.Batch)
 	}

@@ -57,7 +57,7 @@ func (p *Parser) eximMessage(prog *program, h *header, r *Result, offset int64) 
 		return Queued
 	}
 	var k key // filled in place: a composite literal would be built elsewhere and copied
-	k.hostHash, k.host, k.instance, k.mta, k.id = p.hostHash, p.host, "exim", bounce.Exim, h.id
+	k.log, k.host, k.instance, k.mta, k.id = p.log, p.host, "exim", bounce.Exim, h.id
 	if flag := eximFlag(rest); flag == "<=" {
 		if len(rest) > 3 {
 			p.eximArrival(&k, r.Time, rest[3:])
@@ -361,6 +361,9 @@ func (p *Parser) eximDelivery(k *key, prog *program, flag string, r *Result, h *
 	d.TLS = f.tls(d.Outcome)
 	if e != nil {
 		p.queue.join(d, e, known, 0, 0)
+		if d.Outcome == bounce.Delivered && p.queue.passOn(e, d, f.confirmation) {
+			d.Outcome = bounce.Handoff
+		}
 	}
 	if p.warnings.n > 0 {
 		p.warnings.attach(d, prog, nil)

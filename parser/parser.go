@@ -50,7 +50,8 @@
 // mail passed to a content filter or another MTA on this machine, because the mail continues under
 // another queue id. Such mail goes by SMTP to 127.0.0.1 or ::1; by LMTP to these addresses on ports
 // 10000 to 10999 or with the reply "queued as"; or by pipe(8) to a service named like a filter.
-// LMTP to a socket or any other port ends in a mail store and is a delivery. A filter's refusal or
+// LMTP to a socket or any other port ends in a mail store and is a delivery. Mail passed to another
+// host or instance of the same log is a hand-off, too (hop.go). A filter's refusal or
 // deferral is an outcome like any other. Mail for discard(8), or for an alias of /dev/null, is
 // delivered in the MTA's words, with the disposal discarded: nobody receives it.
 //
@@ -134,10 +135,10 @@ type Parser struct {
 	clock    clock
 	programs programs
 
-	h        header
-	host     string // of the previous line
-	hostHash uint64
-	text     strings.Builder // of the deliveries; written bytes are never overwritten
+	h    header
+	host string          // of the previous line
+	log  int32           // its number in the queue
+	text strings.Builder // of the deliveries; written bytes are never overwritten
 
 	// unquoted reports whether Postfix has shown an address without its necessary quotes, as it
 	// does before version 3.5 (and with info_log_address_format = internal).
@@ -200,7 +201,8 @@ func New(q *Queue, o Options) *Parser {
 	p := &Parser{queue: q, source: o.Source, options: o, outerHost: []byte(o.Host), programs: programs{mailServers: o.MailServers}}
 	p.resumed = !o.Last.IsZero()
 	p.flushLeft = p.resumed
-	p.hostHash = q.hashString("") // until a line names the host; Exim's own log names none
+	q.logs++
+	p.log = q.logs
 	p.clock.init(o)
 	return p
 }
@@ -645,7 +647,6 @@ func (p *Parser) names(h *header) *program {
 	}
 	if p.host != string(h.host) {
 		p.host = p.programs.get(h.host).name
-		p.hostHash = p.queue.hashString(p.host)
 		p.clock.start = p.clock.start[:0]
 	}
 	return p.programs.get(h.program)

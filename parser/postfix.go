@@ -60,7 +60,7 @@ func (p *Parser) postfix(prog *program, h *header, r *Result, offset int64) Kind
 		return Skipped
 	}
 	var k key // filled in place: a composite literal would be built elsewhere and copied
-	k.hostHash, k.host, k.instance, k.mta, k.id = p.hostHash, p.host, prog.instance, bounce.Postfix, id
+	k.log, k.host, k.instance, k.mta, k.id = p.log, p.host, prog.instance, bounce.Postfix, id
 	switch d {
 	case deliveryAgent:
 		if hasPrefix(rest, "to=") {
@@ -326,6 +326,9 @@ func (p *Parser) postfixDelivery(k *key, prog *program, msg []byte, fields int, 
 	}
 	if e != nil {
 		p.queue.join(d, e, known, arrived, 600+d.Delay/10)
+		if d.Outcome == bounce.Delivered && p.queue.passOn(e, d, f.text) {
+			d.Outcome = bounce.Handoff
+		}
 	}
 	if p.warnings.n > 0 {
 		p.warnings.attach(d, prog, p.h.pid)

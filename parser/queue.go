@@ -30,7 +30,7 @@ type Key struct {
 type Queue struct {
 	max  int
 	used int
-	seed maphash.Seed
+	seed uint64 // of the hashes
 
 	heads  []int32    // hash chains; 0: empty
 	chunks [][]queued // entries, numbered from 1
@@ -44,6 +44,9 @@ type Queue struct {
 	dirty  []int32
 	closed []Key
 
+	logs      int32 // number of parsers that share the queue
+	several   bool  // there were messages of more than one host, MTA or instance
+	hops      hops
 	untracked bool
 }
 
@@ -79,11 +82,13 @@ type queued struct {
 	size   int64
 
 	self         int32 // its number
+	log          int32 // the parser that read it; 0: an earlier process did
 	next         int32 // in the hash chain, or in the chain of unused entries
 	older, newer int32
 
 	senderKnown bool
 	frozen      bool
+	passed      bool // on to another entry: see Queue.passOn
 	deferred    bool // an attempt was deferred, or may have been before the entry was restored
 	changed     bool // since the last call of Changes
 	listed      bool // in Queue.dirty
@@ -91,10 +96,10 @@ type queued struct {
 	inUse       bool
 }
 
-// key is a Key whose queue id is still in the line. The strings host and instance remain valid and
+// key is a Key of one log, whose queue id is still in the line. The strings host and instance remain valid and
 // are the same for every line.
 type key struct {
-	hostHash uint64
+	log      int32 // of the parser
 	host     string
 	instance string
 	mta      bounce.MTA
@@ -108,7 +113,7 @@ func NewQueue(maxBytes int) *Queue {
 	}
 	return &Queue{
 		max:   max(maxBytes, 64<<10),
-		seed:  maphash.MakeSeed(),
+		seed:  maphash.String(maphash.MakeSeed(), ""),
 		heads: make([]int32, 256),
 	}
 }
@@ -117,7 +122,7 @@ func NewQueue(maxBytes int) *Queue {
 // message first: each one counts as older than the messages already added and is dropped before
 // them.
 func (q *Queue) Restore(m bounce.Message) {
-	e := q.begin(&key{q.hashString(m.Host), strings.Clone(m.Host), strings.Clone(m.Instance), m.MTA, []byte(m.QueueID)}, m.Time)
+	e := q.begin(&key{0, strings.Clone(m.Host), strings.Clone(m.Instance), m.MTA, []byte(m.QueueID)}, m.Time)
 	if e == nil {
 		return
 	}
@@ -222,6 +227,7 @@ func (q *Queue) messageID(k *key, at time.Time, id []byte) {
 		}
 	}
 	q.set(e, fieldMessageID, id)
+	q.comesFrom(e)
 	q.shrink()
 }
 
@@ -262,6 +268,7 @@ func (q *Queue) arrival(k *key, at time.Time, a *arrival) {
 	q.put(e, fieldClientIP, a.ip)
 	q.put(e, fieldSASL, a.user)
 	e.size = a.size
+	q.comesFrom(e)
 	q.shrink()
 }
 
@@ -324,17 +331,17 @@ func (q *Queue) at(i int32) *queued {
 	return &q.chunks[i>>chunkBits][i&(chunkLen-1)]
 }
 
-// hash hashes host and queue id. The MTA makes the queue ids, so nobody can choose them to collide.
-func (q *Queue) hash(k *key) uint64 {
+// hash hashes a queue id. The MTA makes the queue ids, so nobody can choose them to collide.
+func (q *Queue) hash(id []byte) uint64 {
 	const m = 0x9e3779b97f4a7c15
-	h, id := k.hostHash, k.id
+	h, whole := q.seed, id
 	var last uint64
 	if n := len(id); n >= 8 {
 		for ; len(id) > 8; id = id[8:] {
 			h = (h ^ binary.LittleEndian.Uint64(id)) * m
 			h ^= h >> 32
 		}
-		last = binary.LittleEndian.Uint64(k.id[n-8:])
+		last = binary.LittleEndian.Uint64(whole[n-8:])
 	} else {
 		for _, c := range id {
 			last = last<<8 | uint64(c)
@@ -344,12 +351,10 @@ func (q *Queue) hash(k *key) uint64 {
 	return h ^ h>>29
 }
 
-func (q *Queue) hashString(s string) uint64 { return maphash.String(q.seed, s) }
-
 // find looks up a message. It prefers the same instance but also finds the queue id under another
 // one, because a service may log under its own name (syslog_name=postfix-submission in master.cf).
 func (q *Queue) find(k *key) (e *queued, exact bool) {
-	return q.lookup(k, q.hash(k))
+	return q.lookup(k, q.hash(k.id))
 }
 
 func (q *Queue) lookup(k *key, h uint64) (e *queued, exact bool) {
@@ -373,7 +378,7 @@ func (q *Queue) begin(k *key, at time.Time) *queued {
 		return nil
 	}
 	reported := false
-	h := q.hash(k)
+	h := q.hash(k.id)
 	if e, exact := q.lookup(k, h); exact {
 		// The store knows the message under the same key, so the new one is a change.
 		reported = e.reported
@@ -393,7 +398,11 @@ func (q *Queue) begin(k *key, at time.Time) *queued {
 	e := q.at(i)
 	listed := e.listed
 	*e = queued{}
-	e.self, e.hash, e.time, e.inUse, e.listed, e.reported = i, h, at.Unix(), true, listed, reported
+	e.self, e.log, e.hash, e.time, e.inUse, e.listed, e.reported = i, k.log, h, at.Unix(), true, listed, reported
+	if q.newest != 0 && !q.several {
+		n := q.at(q.newest)
+		q.several = n.host != k.host || n.instance != k.instance || n.mta != k.mta
+	}
 	e.host, e.mta, e.instance = k.host, k.mta, k.instance
 	if n := len(q.bufs); n > 0 {
 		e.buf = q.bufs[n-1][:0]
@@ -554,8 +563,13 @@ func (q *Queue) set(e *queued, field int, v []byte) bool {
 
 // is reports whether a field has the value v.
 func (e *queued) is(field int, v []byte) bool {
+	return bytes.Equal(e.value(field), v)
+}
+
+// value returns a field's value, which is valid until the entry changes.
+func (e *queued) value(field int) []byte {
 	f := e.fields[field]
-	return bytes.Equal(e.buf[f.off:f.off+f.n], v)
+	return e.buf[f.off : f.off+f.n]
 }
 
 // field returns a field's value in a copy of the entry's buffer.

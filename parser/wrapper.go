@@ -112,6 +112,7 @@ func (p *Parser) reference(m *moment) (ref reference) {
 func (p *Parser) inside() *Parser {
 	if p.within == nil {
 		w := New(p.queue, p.options)
+		w.log = p.log
 		w.depth = p.depth + 1
 		p.within = w
 	}

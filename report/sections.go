@@ -389,7 +389,7 @@ func (r *Report) totalsSection(wide bool) Section {
 		fact(t.Soft5xx, "soft 5xx", "a 5xx reply, yet queued: often a 554 greeting")
 	}
 	if t.Handoff > 0 {
-		fact(t.Handoff, "hand-offs", "to a filter, alias or own instance (not counted above)")
+		fact(t.Handoff, "hand-offs", "to a filter, alias or own host (not counted above)")
 	}
 	if t.Discarded > 0 {
 		fact(t.Discarded, "discarded", "by a filter or a rule of yours: nobody gets them (not counted above)")
