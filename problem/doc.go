@@ -41,6 +41,7 @@
 //	─> words (cause.go, words.go)
 //
 //	store.Refusals ─> failures by cause ─┬─ of this side: runs (outage.go, relayhost.go, onehost.go) ──┬─> words
+//	                                     ├─ of one mailbox: floods (onemailbox.go) ───────────────────┤
 //	                                     └─ of a receiver: lapses of domains (receiver.go, partial.go) ┘   (outage_words.go)
 //
 // # Changing a threshold

@@ -42,7 +42,7 @@ func (w *outageSearch) ofOneHost(ctx context.Context, cause string, all []*outag
 	}
 	own := *w
 	own.f.Host = host
-	own.causes, own.theirs, own.own, own.took, own.reached = map[string][]failure{}, map[string][]lapse{}, map[string]bool{}, nil, newReached(own.f)
+	own.causes, own.theirs, own.limits, own.own, own.took, own.reached = map[string][]failure{}, map[string][]lapse{}, limitCount{}, map[string]bool{}, nil, newReached(own.f)
 	if err := own.read(ctx); err != nil {
 		return nil, err
 	}

@@ -248,6 +248,7 @@ type outageSearch struct {
 	hosts   map[string]bool // see newest.hosts
 	causes  map[string][]failure
 	theirs  map[string][]lapse // by cause: see theirCauses
+	limits  limitCount         // see floodedMailboxes
 	seed    maphash.Seed
 	reached *reached
 	own     map[string]bool // keyed by relay name: see takenByOthers
@@ -259,7 +260,7 @@ type outageSearch struct {
 // outage already goes on at the first failure that was read, findOutages reads more of the past.
 func findOutages(ctx context.Context, s store.Reader, f store.Filter, o Thresholds, newest newest, reached *reached, gone *expiries, rows bool) ([]Problem, error) {
 	for back := o.Quiet(); ; back = min(outageFurther*back, o.Past) {
-		w := &outageSearch{s: s, f: f, o: o, end: newest.end, relays: newest.relays, hosts: newest.hosts, causes: map[string][]failure{}, theirs: map[string][]lapse{}, seed: gone.seed, reached: reached, gone: gone, own: map[string]bool{}}
+		w := &outageSearch{s: s, f: f, o: o, end: newest.end, relays: newest.relays, hosts: newest.hosts, causes: map[string][]failure{}, theirs: map[string][]lapse{}, limits: limitCount{}, seed: gone.seed, reached: reached, gone: gone, own: map[string]bool{}}
 		if !f.Since.IsZero() {
 			w.from = momentOf(f.Since.Add(-back))
 		}
@@ -305,7 +306,8 @@ func (w *outageSearch) find(ctx context.Context, rows bool) (found []Problem, er
 			found = append(found, *p)
 		}
 	}
-	return found, nil
+	flooded, err := w.floodedMailboxes(ctx, rows)
+	return append(found, flooded...), err
 }
 
 // outages returns the outages with one cause. Runs with different kinds of evidence are one outage
@@ -395,6 +397,7 @@ func (w *outageSearch) read(ctx context.Context) error {
 			continue
 		}
 		w.reached.note(r)
+		w.limits.add(r)
 		cause, e := causeOf(r, w.o.Valid)
 		if cause == "" || r.Untried {
 			continue

@@ -51,8 +51,8 @@ type Problem struct {
 	Short  string        `json:"-"`
 	Reason bounce.Reason `json:"reason,omitzero"`
 	Detail string        `json:"detail,omitempty"`
-	// Cause is authentication, sender, reputation, ip, forwarding, unknown or flood, or the cause
-	// of an outage (see outageCauses and theirCauses).
+	// Cause is authentication, sender, reputation, ip, forwarding, unknown, flood or mailbox_flood, or the
+	// cause of an outage (see outageCauses and theirCauses).
 	Cause string `json:"cause"`
 	Why   string `json:"why"` // the grounds of the level and of the cause
 	// Effect is what happens to the mail: see EffectRefused.
@@ -159,7 +159,7 @@ func (p *Problem) Remains() bool { return p.Cause == causeFlood || p.Cause == ca
 // OfSenders reports whether the fault is one of some sender domains or messages: receivers take other
 // mail.
 func (p *Problem) OfSenders() bool {
-	return p.Cause == causeAuthentication || p.Cause == causeSender || p.Cause == causeContent
+	return p.Cause == causeAuthentication || p.Cause == causeSender || p.Cause == causeContent || p.Cause == causeMailbox
 }
 
 // Hops are the failing hosts, addresses or sockets of an outage, as the replies name them, by
