@@ -199,6 +199,17 @@ var detailTexts = map[string]detailWords{
 		Retry: "Only after the store is mended; mail that came back has to be sent again.",
 		Also:  "A store that was restored, moved or upgraded without its users.",
 	}},
+	DetailOwnQuota: {instead: true, turn: turnOwnStore, Text: Text{
+		Title:   "mailbox on this server full",
+		Meaning: "A mailbox of your own server has reached its quota; no other server was asked.",
+		Do: []string{
+			"Look at its size and quota (Dovecot: doveadm quota get -u ADDRESS; Postfix: virtual_mailbox_limit, mailbox_size_limit; Exim: quota in the appendfile transport), and at what fills it.",
+			"Tell its owner, to whom the returned mail says nothing; raise the quota, or remove mail.",
+			"What was returned has to be sent again.",
+		},
+		Retry: "Once the mailbox has room.",
+		Also:  "A quota of the file system, or a disk that is full.",
+	}},
 	DetailSmarthost: {instead: true, turn: "You: ask who runs the smarthost before you remove the address.", Text: Text{
 		Title:   "refused by your smarthost",
 		Meaning: "The smarthost that takes your mail says this of the address; it does not pass on an answer of the recipient's own server.",

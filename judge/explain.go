@@ -145,7 +145,7 @@ func checkedBy(tls, meaning, turn string) (string, string) {
 // author is not known.
 func explained(v bounce.Verdict, d *bounce.Delivery) bounce.Verdict {
 	switch {
-	case v.Detail == DetailOwnTable && d.MTA == "" && !d.Local:
+	case (v.Detail == DetailOwnTable || v.Detail == DetailOwnQuota) && d.MTA == "" && !d.Local:
 		v.Detail = ""
 	case v.Detail == detailNotTried: // the result of the last real attempt is not known
 		v.Reason, v.Confidence = bounce.Unknown, bounce.NoConfidence

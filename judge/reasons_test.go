@@ -93,9 +93,9 @@ If the reply or the situation shows it, a detail names the mechanism, the list o
 ` + "`microsoft`" + `, …), or the part of your own side that is at fault.
 
 * Details that begin with ` + "`own-`" + ` have the scope sender, since no other side can act.
-* The exceptions are ` + "`own-table`" + `, ` + "`own-mailbox`" + `, ` + "`own-relay`" + ` and ` + "`smarthost`" + `, which have the scope recipient. No server of the
-  recipient was asked, and only your own tables say whether the mailbox should exist. None of these details alone puts an address on
-  the suppression list.
+* The exceptions are ` + "`own-table`" + `, ` + "`own-mailbox`" + `, ` + "`own-quota`" + `, ` + "`own-relay`" + ` and ` + "`smarthost`" + `, which have the scope recipient. No
+  server of the recipient was asked, and only your own side knows whether the mailbox should exist and has room. None of these details
+  alone puts an address on the suppression list.
 * ` + "`receiver-dnsbl-error`" + ` (reason ` + "`system_error`" + `, scope ` + "`remote`" + `) is no listing: a blocklist refused to answer the receiver, and the
   receiver took that for a listing.
 

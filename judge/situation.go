@@ -279,11 +279,12 @@ const (
 
 	detailNotTried = "not-tried" // no host was contacted: the reason is that of a previous attempt
 
-	// A mailbox is reported missing, but no other server was asked. The address may still be wrong,
+	// A mailbox is reported missing or full, but no other server was asked. The address may still be wrong,
 	// so the scope stays the recipient. These details say who reported it.
 	DetailOwnTable   = "own-table"   // the MTA itself
 	DetailOwnMailbox = "own-mailbox" // an own mail store
 	DetailOwnRelay   = "own-relay"   // an own filter, gateway or relay, about its own mailboxes
+	DetailOwnQuota   = "own-quota"   // the MTA itself or an own mail store: the mailbox is full
 	DetailSmarthost  = "smarthost"   // a relay for outgoing mail, about its own mailboxes
 
 	// The scope stays the message's, because a filter is usually right. Only many such refusals are
@@ -312,6 +313,11 @@ func ownSide(v *bounce.Verdict, f facts) {
 		return
 	}
 	switch v.Reason {
+	case bounce.MailboxFull:
+		if f&(factLocal|factLMTP) != 0 && f&factPassedOn == 0 {
+			v.Detail = orElse(v.Detail, DetailOwnQuota)
+		}
+		return
 	case bounce.SystemError:
 		if f&factLocal != 0 && f&ownHop == 0 {
 			v.Scope, v.Detail = bounce.ScopeSender, orElse(v.Detail, detailOwnHost)

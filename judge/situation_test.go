@@ -45,6 +45,8 @@ func TestOwnSide(t *testing.T) {
 		{"own filter speaks", bounce.Delivery{Agent: "smtp", RelayHost: "127.0.0.1", RelayIP: "127.0.0.1", RelayPort: 10024, Code: 451, Response: "451 4.5.0 internal error"}, bounce.SystemError, bounce.ScopeSender, detailOwnHop},
 		{"own store knows no mailbox", bounce.Delivery{Agent: "lmtp", RelayHost: "store", Code: 550, Response: "550 5.1.1 <joe@us.example> User unknown"}, bounce.UserUnknown, bounce.ScopeRecipient, DetailOwnMailbox},
 		{"own store by its address", bounce.Delivery{Agent: "smtp", RelayHost: "exchange.us.example", RelayIP: "10.1.2.3", RelayPort: 25, Code: 550, Response: "550 5.1.10 Recipient not found"}, bounce.UserUnknown, bounce.ScopeRecipient, DetailOwnRelay},
+		{"own store, quota", bounce.Delivery{Agent: "lmtp", RelayHost: "store", Code: 552, Response: "552 5.2.2 <joe@us.example> Quota exceeded (mailbox for user is full)"}, bounce.MailboxFull, bounce.ScopeRecipient, DetailOwnQuota},
+		{"others' quota", bounce.Delivery{Agent: "smtp", RelayHost: "mx.far.example", RelayIP: "192.0.2.1", RelayPort: 25, Code: 552, Response: "552 5.2.2 <joe@far.example> Quota exceeded (mailbox for user is full)"}, bounce.MailboxFull, bounce.ScopeRecipient, ""},
 		{"Exim's store", bounce.Delivery{MTA: bounce.Exim, Agent: "dovecot_lmtp", Code: 550, Response: "550 5.1.1 <joe@us.example> User doesn't exist"}, bounce.UserUnknown, bounce.ScopeRecipient, DetailOwnMailbox},
 		{"own filter passes on what a server said", bounce.Delivery{Agent: "smtp", RelayHost: "127.0.0.1", RelayIP: "127.0.0.1", RelayPort: 10024, Code: 550, Response: "550 5.1.1 <joe@far.example>: Recipient address rejected: undeliverable address: host mx.far.example[192.0.2.1] said: 550 5.1.1 User unknown (in reply to RCPT TO command)"}, bounce.UserUnknown, bounce.ScopeRecipient, ""},
 		{"own filter passes on what the own store said", bounce.Delivery{Agent: "smtp", RelayHost: "127.0.0.1", RelayIP: "127.0.0.1", RelayPort: 10024, Code: 550, Response: "550 5.1.1 <joe@us.example>: Recipient address rejected: undeliverable address: host store[10.1.2.3] said: 550 5.1.1 User unknown (in reply to RCPT TO command)"}, bounce.UserUnknown, bounce.ScopeRecipient, DetailOwnRelay},
@@ -123,7 +125,7 @@ func TestDetails(t *testing.T) {
 	j := newJudge(t)
 	used := map[string]bool{
 		detailOwnHost: true, detailOwnHop: true, detailOwnStore: true, detailOwnRoute: true,
-		DetailOwnTable: true, DetailOwnMailbox: true, DetailOwnRelay: true, DetailSmarthost: true, detailContentFilter: true, // set by ownSide
+		DetailOwnTable: true, DetailOwnMailbox: true, DetailOwnQuota: true, DetailOwnRelay: true, DetailSmarthost: true, detailContentFilter: true, // set by ownSide
 	}
 	for r := range j.Rules() {
 		used[r.Detail] = true

@@ -58,6 +58,8 @@ const (
 	vanished
 	// relayed: the relay host takes next to none of the mail that it took before; see relayhost.go.
 	relayed
+	// overQuota: this server or its mail store says that a mailbox which took mail before is full.
+	overQuota
 	// disowned: the domain's server does not know a recipient, and takes no mail; see findLapses.
 	disowned
 
@@ -78,11 +80,12 @@ const (
 	causeLoop     = "loop"
 	causeTLS      = "tls_policy"
 	causeRouter   = "router"
+	causeQuota    = "own_quota"
 )
 
 // outageCauses are all causes of outages, in the order in which equal outages are shown.
 var outageCauses = [...]string{
-	causeResolver, causeNetwork, causeRelay, causeLogin, causeFilter, causeStore, causeHost, causeRoute, causeLoop, causeRouter, causeTLS, causeAccount,
+	causeResolver, causeNetwork, causeRelay, causeLogin, causeFilter, causeStore, causeHost, causeRoute, causeLoop, causeRouter, causeTLS, causeAccount, causeQuota,
 }
 
 // The thresholds of outages. A higher value means fewer outages, unless stated otherwise.
@@ -163,6 +166,11 @@ func causeOf(r *store.Refusal, valid time.Duration) (cause string, e evidence) {
 		return causeLogin, stated
 	case "content-filter":
 		return causeFilter, filtered
+	case judge.DetailOwnQuota:
+		if r.NullSender || !tookBefore(r, valid) {
+			return "", 0
+		}
+		return causeQuota, overQuota
 	case "own-mailbox", "own-relay", "own-table":
 		switch {
 		case r.Outcome != bounce.Hard:
@@ -229,7 +237,7 @@ var outageReasons = bounce.Reasons(func(r bounce.Reason) bool {
 	switch r {
 	case bounce.DNSRouting, bounce.Connection, bounce.SystemError, bounce.RelayDenied, bounce.TLS, bounce.ProtocolError, bounce.RateLimited,
 		bounce.SenderRejected, bounce.Policy, bounce.Unknown, bounce.DomainInvalid, bounce.UserUnknown, bounce.MailboxDisabled,
-		bounce.ContentSpam, bounce.ContentRejected:
+		bounce.ContentSpam, bounce.ContentRejected, bounce.MailboxFull:
 		return true
 	}
 	return false
@@ -458,6 +466,7 @@ func (w *outageSearch) runs(ctx context.Context, cause string) (runs [][]failure
 		}
 		runs = append(runs, parts...)
 	}
+	runs = append(runs, w.fullMailboxes(of(overQuota))...)
 	unanswered := of(silent, notFound, noRoute)
 	dead, err := w.dead(ctx, unanswered)
 	if err != nil {
@@ -479,6 +488,22 @@ func (w *outageSearch) runs(ctx context.Context, cause string) (runs [][]failure
 		runs = append(runs, known...)
 	}
 	return runs, nil
+}
+
+// fullMailboxes returns the runs of the mailboxes of this server that are full and got enough mail since.
+func (w *outageSearch) fullMailboxes(list []failure) (runs [][]failure) {
+	mailboxes := map[uint64][]failure{}
+	for _, x := range list {
+		mailboxes[x.recipient] = append(mailboxes[x.recipient], x)
+	}
+	for _, recipient := range slices.Sorted(maps.Keys(mailboxes)) {
+		for _, run := range w.byWindow(mailboxes[recipient]) {
+			if messagesOf(run) >= outageMany {
+				runs = append(runs, run)
+			}
+		}
+	}
+	return runs
 }
 
 // insecureDomains returns the runs of failed TLS sessions with the hosts of domains that take no mail
@@ -865,7 +890,9 @@ type outage struct {
 	sent                           int      // messages other than notifications
 	lasting                        int      // messages that were not delivered soon after
 	knownDomains                   int      // not found now, though they took mail
+	mailboxes                      []string // in place of counted: the recipients, of full mailboxes of this server
 	counted                        []string // the recipients' domains that tried, arrived and its end are about; none: all mail
+	beside                         int64    // of full mailboxes of this server: all messages of the same time
 	tried                          int64    // messages of the same time that the cause concerns, including the failed ones
 	selected                       bool     // the search is about the mail to a domain, by a relay or of a sender domain
 	nothing                        bool     // no mail at all is delivered on its first day
@@ -965,6 +992,11 @@ func (x *outage) oneDomain() string {
 func (x *outage) level() string {
 	share := float64(len(x.messages)) / float64(x.tried)
 	switch {
+	case x.kinds[overQuota]:
+		if float64(len(x.messages)) < outageShare*float64(x.beside) { // a large server always has some
+			return Watch
+		}
+		return Confirmed
 	case len(x.messages) < outageMany && share < outageShare, len(x.recipients) == 1 && share < 0.5:
 		return Watch
 	case x.kinds[stated], x.kinds[relayed] && x.cause == causeAccount:
@@ -1139,6 +1171,14 @@ func (w *outageSearch) outage(ctx context.Context, cause string, run []failure) 
 	if domain != "" {
 		x.counted = []string{domain}
 	}
+	if x.kinds[overQuota] {
+		x.mailboxes = x.addresses()
+		all, err := w.total(ctx, w.during(run))
+		if err != nil {
+			return nil, err
+		}
+		x.beside = all.Messages
+	}
 	if err := w.weigh(ctx, x); err != nil {
 		return nil, err
 	}
@@ -1186,13 +1226,16 @@ func (w *outageSearch) expiredOf(ctx context.Context, run []failure) (list []exp
 
 // isAll reports whether all mail fails.
 func (x *outage) isAll() bool {
-	return !x.selected && x.arrived == 0 && int64(len(x.messages)) == x.tried && len(x.counted) == 0
+	return !x.selected && x.arrived == 0 && int64(len(x.messages)) == x.tried && len(x.counted)+len(x.mailboxes) == 0
 }
 
 // about restricts f to the mail that the figures of an outage are about.
 func (x *outage) about(f store.Filter) store.Filter {
 	if len(x.counted) > 0 { // f selects these domains, since the failures matched it
 		f.Domain, f.Domains = "", x.counted
+	}
+	if len(x.mailboxes) > 0 {
+		f.Recipients = x.mailboxes
 	}
 	return f
 }
@@ -1276,7 +1319,7 @@ func (w *outageSearch) measure(ctx context.Context, x *outage, p *Problem) error
 		p.Before = &Tried{Tried: int(before.Messages), Since: f.Since, Until: began.time().Add(-time.Second)}
 		messages := map[uint64]bool{}
 		for _, a := range w.causes[x.found] {
-			if a.at < began && a.at >= momentOf(f.Since) && (len(x.counted) == 0 || slices.Contains(x.counted, a.RecipientDomain)) {
+			if a.at < began && a.at >= momentOf(f.Since) && (len(x.counted) == 0 || slices.Contains(x.counted, a.RecipientDomain)) && (len(x.mailboxes) == 0 || x.recipients[a.recipient]) {
 				messages[a.message] = true
 			}
 		}

@@ -49,6 +49,10 @@ func TestOutages(t *testing.T) {
 		// To as many other domains.
 		return with(list, func(m *mail) { m.to, m.id = strings.Replace(m.to, "@d", "@old", 1), "O"+m.id })
 	}
+	over := mail{says: "552 5.2.2 <boss@office.example> Quota exceeded (mailbox for user is full)", agent: "lmtp", relay: "mail.office.example", address: "private/dovecot-lmtp", outcome: bounce.Hard, to: "office.example"}
+	mailbox := func(list []mail) []mail { // to one mailbox
+		return with(list, func(m *mail) { m.to, m.id = "boss@office.example", "M"+m.id })
+	}
 	refusal := "connect to mx.d%d.example[192.0.2.7]:25: Connection timed out"
 	type answer struct{ Level, Cause, Words string }
 	for _, test := range []struct {
@@ -227,6 +231,17 @@ func TestOutages(t *testing.T) {
 			"a router that is gone", join(spread(20, 1, 0, gap, mail{outcome: good, to: "office.example"}), spread(20, 1, day, gap, mail{says: "Unrouteable address", local: true, exim: true, outcome: bounce.Hard, to: "office.example"})),
 			[]answer{{"likely", "router", "this server's own routing"}},
 		},
+
+		{
+			"a mailbox of this server that is full", join(spread(200, 15, 0, gap, taken), mailbox(spread(30, 1, 0, gap, mail{outcome: good, to: "office.example"})), mailbox(spread(20, 1, day, gap, over)), spread(200, 15, day, gap, taken)),
+			[]answer{{"confirmed", "own_quota", "20 of 20 messages to office.example fail because of the quota"}},
+		},
+		{
+			"a mailbox of this server that is full, among very much mail", join(mailbox(spread(30, 1, 0, gap, mail{outcome: good, to: "office.example"})), mailbox(spread(20, 1, day, gap, over)), spread(4000, 15, day, gap/200, taken)),
+			[]answer{{"watch", "own_quota", "20 of 20 messages to office.example fail because of the quota"}},
+		},
+		{"a mailbox of this server that was always full", join(spread(200, 15, 0, gap, taken), mailbox(spread(20, 1, day, gap, over)), spread(200, 15, day, gap, taken)), nil},
+		{"a full mailbox of this server that got a few messages", join(spread(200, 15, 0, gap, taken), mailbox(spread(30, 1, 0, gap, mail{outcome: good, to: "office.example"})), mailbox(spread(5, 1, day, gap, over)), spread(200, 15, day, gap, taken)), nil},
 
 		{"one domain that is down", join(before, spread(30, 1, day, gap, own("connect to mx.d0.example[192.0.2.7]:25: Connection timed out")), spread(30, 15, day, gap, taken)), nil},
 		{"one domain that is down at night", join(before, spread(30, 1, day, gap, own("connect to mx.d0.example[192.0.2.7]:25: Connection timed out"))), nil},

@@ -79,6 +79,11 @@ var outageKinds = map[string]outageKind{
 		firstCheck:       "mydestination, virtual_mailbox_domains, relay_domains and proxy_interfaces (Exim: local_domains, relay_to_domains): is the domain named there, and is its table readable?",
 		otherExplanation: "The domain moved away, and its MX record still names this server.", disprovedBy: "Mail to the domain that is delivered meanwhile.",
 	},
+	causeQuota: {
+		place: "because of the quota", inner: true,
+		firstCheck:       "The size and the quota of the mailbox on this server (Dovecot: doveadm quota get -u ADDRESS; Postfix: virtual_mailbox_limit, mailbox_size_limit; Exim: quota in the appendfile transport), and what fills it. Tell its owner by another way, raise the quota or remove mail. What was returned has to be sent again.",
+		otherExplanation: "A quota of the file system, or a full disk.", disprovedBy: "Mail to the mailbox that is delivered meanwhile.",
+	},
 	causeRouter: {
 		place: "in this server's own routing, for recipients who took mail before", inner: true,
 		firstCheck:       "The routers and tables of this server: exim -bt ADDRESS (a router that is missing, local_domains), postmap -q ADDRESS TABLE (virtual_mailbox_maps, virtual_alias_maps, relay_recipient_maps); of others' domains its resolver: dig {domain} MX.",
@@ -327,6 +332,9 @@ func (x *outage) problem() *Problem {
 	if len(domains) <= namesShown {
 		named = nameSome(domains, "", "")
 	}
+	if len(x.mailboxes) > 0 {
+		named = x.namedMailboxes()
+	}
 	if len(domains) == 1 {
 		to = domains[0]
 		if plain(to) {
@@ -374,6 +382,32 @@ func (x *outage) problem() *Problem {
 	return p
 }
 
+// addresses returns the recipients of a run who took mail before or afterwards, in the order of their first
+// failures.
+func (x *outage) addresses() (list []string) {
+	seen := map[uint64]bool{}
+	for i := range x.run {
+		if a := &x.run[i]; a.address != "" && !seen[a.recipient] {
+			seen[a.recipient] = true
+			list = append(list, a.address)
+		}
+	}
+	return list
+}
+
+// namedMailboxes names full mailboxes of this server. Addresses are in angle brackets, by which report
+// --redact finds them.
+func (x *outage) namedMailboxes() string {
+	var names []string
+	for _, address := range x.mailboxes {
+		names = append(names, "<"+address+">")
+	}
+	if len(names) == 1 {
+		return "the own mailbox " + names[0]
+	}
+	return "the own mailboxes " + nameSome(names, "", "others")
+}
+
 // place returns where the mail fails, and with which error.
 func (x *outage) place() string {
 	place := x.kind().place
@@ -398,6 +432,8 @@ func (x *outage) why() string {
 		return fmt.Sprintf("%s took mail before, and this server itself gives up their mail now.", table.Count(int64(len(x.valid)), "recipient"))
 	case x.kinds[absent] && !x.kinds[stated] && !x.kinds[notFound]:
 		return fmt.Sprintf("This server itself gives up the mail to %s, and no delivery to their domain is on record.", table.Count(int64(len(x.recipients)), "recipient"))
+	case x.kinds[overQuota]:
+		return "This server or its mail store says so itself, of mailboxes that took mail before; no other server was asked."
 	case x.onlyNoRoute():
 		return fmt.Sprintf("The operating system of this server says so (ENETUNREACH), for %s that have nothing to do with each other: nothing was sent to them.", table.Count(int64(len(x.units)), "domain"))
 	case x.kinds[filtered] && !x.kinds[stated]:
