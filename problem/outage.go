@@ -60,6 +60,8 @@ const (
 	relayed
 	// overQuota: this server or its mail store says that a mailbox which took mail before is full.
 	overQuota
+	// unreturned: no host answered for a notification of this server, which waits.
+	unreturned
 	// disowned: the domain's server does not know a recipient, and takes no mail; see findLapses.
 	disowned
 
@@ -81,11 +83,12 @@ const (
 	causeTLS      = "tls_policy"
 	causeRouter   = "router"
 	causeQuota    = "own_quota"
+	causeNotices  = "notifications"
 )
 
 // outageCauses are all causes of outages, in the order in which equal outages are shown.
 var outageCauses = [...]string{
-	causeResolver, causeNetwork, causeRelay, causeLogin, causeFilter, causeStore, causeHost, causeRoute, causeLoop, causeRouter, causeTLS, causeAccount, causeQuota,
+	causeResolver, causeNetwork, causeRelay, causeLogin, causeFilter, causeStore, causeHost, causeRoute, causeLoop, causeRouter, causeTLS, causeAccount, causeQuota, causeNotices,
 }
 
 // The thresholds of outages. A higher value means fewer outages, unless stated otherwise.
@@ -102,6 +105,9 @@ const (
 	outageGap       = time.Hour        // without a failure ends a burst of unknown domains; higher: fewer bursts, each compared with more mail
 	outageKnown     = 0.05             // of the messages of the same time, to known domains that are not found: such domains do expire
 	outageDenied    = 0.5              // of the messages to a domain whose mailboxes are denied while it takes others
+	noticesLeast    = 50               // notifications of this server that wait, at least
+	noticesTo       = 20               // recipients of them, at least
+	noticesTried    = 8 * time.Hour    // a notification that waits is tried again within this time: Exim's default is 6 hours; lower: those that wait are left out
 	outageFiltered  = 0.5              // of the messages that a content filter receives
 	outageFilters   = 0.25             // of the messages before that: a filter that always refused this share is no outage; lower: fewer outages
 )
@@ -141,6 +147,9 @@ func causeOf(r *store.Refusal, valid time.Duration) (cause string, e evidence) {
 	if r.Code == 0 && !r.NullSender && r.Reason == bounce.Connection && strings.Contains(r.Template, "etwork is unreachable") && // ENETUNREACH
 		(r.Detail == "" || r.Detail == "own-network") {
 		return causeNetwork, noRoute
+	}
+	if r.NullSender && r.Code == 0 && r.Outcome == bounce.Soft && r.Scope == bounce.ScopeRemote && (r.Reason == bounce.Connection || r.Reason == bounce.DNSRouting) {
+		return causeNotices, unreturned
 	}
 	switch r.Detail {
 	case "own-network": // of a notification
@@ -467,6 +476,9 @@ func (w *outageSearch) runs(ctx context.Context, cause string) (runs [][]failure
 		runs = append(runs, parts...)
 	}
 	runs = append(runs, w.fullMailboxes(of(overQuota))...)
+	if run := w.waitingNotices(of(unreturned)); run != nil {
+		runs = append(runs, run)
+	}
 	unanswered := of(silent, notFound, noRoute)
 	dead, err := w.dead(ctx, unanswered)
 	if err != nil {
@@ -504,6 +516,44 @@ func (w *outageSearch) fullMailboxes(list []failure) (runs [][]failure) {
 		}
 	}
 	return runs
+}
+
+// waitingNotices returns the failures of the notifications of this server that wait at the end, if they are
+// many and nearly all mail that reaches no host: a fault of the network or of the resolver stops other mail
+// too.
+func (w *outageSearch) waitingNotices(list []failure) (run []failure) {
+	first, last := map[uint64]moment{}, map[uint64]moment{}
+	for i := range list {
+		x := &list[i]
+		if first[x.message] == 0 {
+			first[x.message] = x.at
+		}
+		if last[x.message] = x.at; x.after != 0 {
+			first[x.message] = x.at // its recipient was reached since
+		}
+	}
+	messages, recipients := map[uint64]bool{}, map[uint64]bool{}
+	for _, x := range list {
+		if at := last[x.message]; w.end.sub(at) < noticesTried && at.sub(first[x.message]) >= time.Hour {
+			run = append(run, x)
+			messages[x.message], recipients[x.recipient] = true, true
+		}
+	}
+	if len(messages) < noticesLeast || len(recipients) < noticesTo {
+		return nil
+	}
+	others := 0
+	for _, cause := range [...]string{causeNetwork, causeResolver} {
+		for _, x := range w.causes[cause] {
+			if x.at >= run[0].at && x.at <= run[len(run)-1].at {
+				others++
+			}
+		}
+	}
+	if float64(len(run)) < mostlyShare*float64(len(run)+others) {
+		return nil
+	}
+	return run
 }
 
 // insecureDomains returns the runs of failed TLS sessions with the hosts of domains that take no mail
@@ -992,6 +1042,8 @@ func (x *outage) oneDomain() string {
 func (x *outage) level() string {
 	share := float64(len(x.messages)) / float64(x.tried)
 	switch {
+	case x.kinds[unreturned]:
+		return Likely
 	case x.kinds[overQuota]:
 		if float64(len(x.messages)) < outageShare*float64(x.beside) { // a large server always has some
 			return Watch

@@ -54,6 +54,12 @@ func TestOutages(t *testing.T) {
 		return with(list, func(m *mail) { m.to, m.id = "boss@office.example", "M"+m.id })
 	}
 	refusal := "connect to mx.d%d.example[192.0.2.7]:25: Connection timed out"
+	notices := func(again time.Duration) []mail { // to as many forged senders
+		return with(spread(80, 40, day, 10*time.Second, own(refusal)), func(m *mail) {
+			m.to, m.id, m.nullFrom = strings.Replace(m.to, "u", "n"+m.id, 1), "N"+m.id, true
+			m.to, m.at = strings.Replace(m.to, "@d", "@forged", 1), m.at+again
+		})
+	}
 	type answer struct{ Level, Cause, Words string }
 	for _, test := range []struct {
 		name  string
@@ -240,6 +246,12 @@ func TestOutages(t *testing.T) {
 			"a mailbox of this server that is full, among very much mail", join(mailbox(spread(30, 1, 0, gap, mail{outcome: good, to: "office.example"})), mailbox(spread(20, 1, day, gap, over)), spread(4000, 15, day, gap/200, taken)),
 			[]answer{{"watch", "own_quota", "20 of 20 messages to office.example fail because of the quota"}},
 		},
+		{
+			"notifications to forged senders", join(spread(60, 15, 0, gap, taken), notices(0), notices(time.Hour), notices(2*time.Hour), spread(90, 15, day, gap, taken)),
+			[]answer{{"likely", "notifications", "80 notifications of this server to 40 domains reach no server, and wait"}},
+		},
+		{"notifications that were removed", join(spread(60, 15, 0, gap, taken), notices(0), notices(time.Hour), notices(2*time.Hour), spread(200, 15, day, gap, taken)), nil},
+		{"notifications that are delivered soon", join(spread(60, 15, 0, gap, taken), notices(0), with(notices(10*time.Minute), func(m *mail) { m.outcome, m.local, m.says = good, false, "" }), spread(60, 15, day, gap, taken)), nil},
 		{"a mailbox of this server that was always full", join(spread(200, 15, 0, gap, taken), mailbox(spread(20, 1, day, gap, over)), spread(200, 15, day, gap, taken)), nil},
 		{"a full mailbox of this server that got a few messages", join(spread(200, 15, 0, gap, taken), mailbox(spread(30, 1, 0, gap, mail{outcome: good, to: "office.example"})), mailbox(spread(5, 1, day, gap, over)), spread(200, 15, day, gap, taken)), nil},
 

@@ -84,6 +84,11 @@ var outageKinds = map[string]outageKind{
 		firstCheck:       "The size and the quota of the mailbox on this server (Dovecot: doveadm quota get -u ADDRESS; Postfix: virtual_mailbox_limit, mailbox_size_limit; Exim: quota in the appendfile transport), and what fills it. Tell its owner by another way, raise the quota or remove mail. What was returned has to be sent again.",
 		otherExplanation: "A quota of the file system, or a full disk.", disprovedBy: "Mail to the mailbox that is delivered meanwhile.",
 	},
+	causeNotices: {
+		place: "to reach a server, and waits", inner: true,
+		firstCheck:       "What these notifications return, and why this server took it first: most are for senders that spam forged. Refuse such mail in the SMTP session (unknown recipients, spam; Postfix: reject_unlisted_recipient, smtpd_milters; Exim: verify = recipient in the RCPT ACL), and forward no spam. Then delete the notifications (these commands take all mail with the null sender): postqueue -j | jq -r 'select(.sender == \"MAILER-DAEMON\").queue_id' | postsuper -d - (Exim: exiqgrep -i -f '^<>$' | xargs exim -Mrm).",
+		otherExplanation: "The hosts of the senders are all down, as after the fault of one large network.", disprovedBy: "Senders among them who wrote to this server on purpose.",
+	},
 	causeRouter: {
 		place: "in this server's own routing, for recipients who took mail before", inner: true,
 		firstCheck:       "The routers and tables of this server: exim -bt ADDRESS (a router that is missing, local_domains), postmap -q ADDRESS TABLE (virtual_mailbox_maps, virtual_alias_maps, relay_recipient_maps); of others' domains its resolver: dig {domain} MX.",
@@ -368,6 +373,10 @@ func (x *outage) problem() *Problem {
 		}
 		p.keys[0].provider, p.asked = domains[0], x.asksTLS()
 	}
+	if x.kinds[unreturned] {
+		p.Summary = fmt.Sprintf("%s of this server to %s reach no server, and wait", table.Count(int64(len(x.messages)), "notification"), to)
+		p.Title = "notifications of this server to senders that are not reached fill its queue"
+	}
 	begin := "Nothing goes out" + host + ": "
 	if kind.inner {
 		begin = "Nothing is delivered: "
@@ -432,6 +441,8 @@ func (x *outage) why() string {
 		return fmt.Sprintf("%s took mail before, and this server itself gives up their mail now.", table.Count(int64(len(x.valid)), "recipient"))
 	case x.kinds[absent] && !x.kinds[stated] && !x.kinds[notFound]:
 		return fmt.Sprintf("This server itself gives up the mail to %s, and no delivery to their domain is on record.", table.Count(int64(len(x.recipients)), "recipient"))
+	case x.kinds[unreturned]:
+		return fmt.Sprintf("They have the null sender and %s, and other mail goes out meanwhile.", table.Count(int64(len(x.recipients)), "recipient"))
 	case x.kinds[overQuota]:
 		return "This server or its mail store says so itself, of mailboxes that took mail before; no other server was asked."
 	case x.onlyNoRoute():
