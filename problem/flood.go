@@ -186,9 +186,10 @@ type floodSearch struct {
 	seed maphash.Seed
 	rows bool // keep the rows behind the figures
 
-	counted int // first day of which returned mail was counted
-	found   []*flood
-	own     map[store.Ref]*flood // failed attempts of the floods' mail
+	counted    int  // first day of which returned mail was counted
+	submitters bool // the log has the login or the client of any returned mail; else its lines may be missing
+	found      []*flood
+	own        map[store.Ref]*flood // failed attempts of the floods' mail
 }
 
 // findFloods finds the accounts that flood among the attempts that match f, or that flooded in the
@@ -385,6 +386,7 @@ func (x *floodSearch) returned(ctx context.Context) (logins, senders []store.Cel
 	if logins, err = x.s.Count(ctx, f, store.BySASLUser, store.ByClient, store.ByDay); err != nil {
 		return nil, nil, err
 	}
+	x.submitters = slices.ContainsFunc(logins, func(c store.Cell) bool { return c.Keys[0] != "" || c.Keys[1] != "" })
 	many, own := false, map[string]int64{}
 	for i := range logins {
 		if c := &logins[i]; c.Keys[0] == "" && ownClient(c.Keys[1]) {
@@ -912,7 +914,8 @@ func (c *flood) mayBeList() bool {
 	return c.kind == ofLogin && c.invalid == c.whole.attempts && len(c.senders) == 1
 }
 
-// fromHost reports whether programs of this host submitted the mail of a flood.
+// fromHost reports whether programs of this host submitted the mail of a flood, as far as the log has who
+// submitted mail: see floodSearch.submitters.
 func (c *flood) fromHost() bool { return c.kind == ofSender && 2*c.local > c.whole.attempts }
 
 // problem describes a flood as a Problem.
@@ -935,7 +938,10 @@ func (c *flood) problem(x *floodSearch) Problem {
 	case ofSender:
 		who, by = "The sender "+c.label(), "sender"
 		check = "Who hands this mail in, from the own network and without a login: behind a content filter the account of that address (change its password, end its sessions), else the form, script or computer that sends. Then remove what is still queued of it (postqueue -p, exim -bp)."
-		if c.fromHost() {
+		switch {
+		case c.fromHost() && !x.submitters:
+			check = "Who hands this mail in: the log has no login and no client of any returned message, as if the lines of smtpd(8) were missing. So it may be an account whose password was stolen (change it, end its sessions), or a form, script or program on this server (Postfix logs its user, pickup: uid=; Exim too, U=). Then remove what is still queued of its mail (postqueue -p, exim -bp)."
+		case c.fromHost():
 			check = "Which form, script or program on this server sends as this address, without a login: Postfix logs its user (pickup: uid=), Exim too (U=). Close it, then remove what is still queued of its mail (postqueue -p, exim -bp)."
 		}
 	}
@@ -970,7 +976,7 @@ func (c *flood) problem(x *floodSearch) Problem {
 		p.FirstHeard = c.whole.first
 	}
 	p.Title = p.Short
-	if c.fromHost() {
+	if c.fromHost() && x.submitters {
 		p.Title += ": a form, script or program on this server"
 	}
 	if c.short {

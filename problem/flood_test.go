@@ -2,6 +2,7 @@ package problem_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -371,5 +372,31 @@ func TestFloodEffects(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestFloodOfUnknownSubmitter holds that a program of this host is blamed for a flood only if the log has who
+// submitted other mail.
+func TestFloodOfUnknownSubmitter(t *testing.T) {
+	const unknown = "550 5.1.1 User unknown"
+	form := mail{from: "www@office.example"}
+	var usual, others []mail
+	for d := range 7 {
+		usual = append(usual, batch(20, d, 10, unknown, form)...)
+		others = append(others, batch(20, d, 10, unknown, mail{from: "clerk@office.example", login: "clerk"})...)
+	}
+	flood := batch(600, 7, 3, unknown, form)
+	for name, test := range map[string]struct {
+		mails []mail
+		blame bool
+	}{
+		"with logins":    {join(usual, others, flood), true},
+		"without smtpd":  {join(usual, flood), false},
+		"others unknown": {join(usual, with(slices.Clone(others), func(m *mail) { m.login = "" }), flood), false},
+	} {
+		found := slices.DeleteFunc(problemsOf(t, test.mails), func(p problem.Problem) bool { return p.Cause != "flood" })
+		if len(found) != 1 || strings.Contains(found[0].Title, "program on this server") != test.blame || strings.Contains(found[0].FirstCheck, "smtpd") == test.blame {
+			t.Errorf("%s: %+v", name, found)
+		}
 	}
 }
