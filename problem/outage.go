@@ -1356,7 +1356,8 @@ func (w *outageSearch) oneHop(ctx context.Context, texts []*store.Attempt) (stri
 
 // measure counts the attempts before and during an outage, and reports whether it has ended. It has
 // ended if recipients of the failed mail were reached since or, unless the cause concerns the own
-// mail store, if other mail left: more than in a lull of a partial outage (see Course).
+// mail store, if other mail left: more than in a lull of a partial outage (see Course). It has also ended
+// if all its mail was delivered and no lull was as long as the present one.
 func (w *outageSearch) measure(ctx context.Context, x *outage, p *Problem) error {
 	began, until := x.run[0].at, x.run[len(x.run)-1].at
 	p.Onset = &Tried{Refused: len(x.messages), Tried: int(x.tried), Since: began.time(), Until: until.time()}
@@ -1392,16 +1393,32 @@ func (w *outageSearch) measure(ctx context.Context, x *outage, p *Problem) error
 	var c Course
 	c.Mixed(x.arrived, float64(len(x.messages))/float64(max(x.tried, 1)))
 	ended := !x.partial && len(reached) >= min(max(outageMessages, int(c.Needed())), len(x.recipients))
-	if !ended && !x.kind().inner && !x.onlyNoRoute() { // other mail leaves by IPv4 all the time
-		f.Since, f.Until = until.time().Add(time.Second), w.last.time().Add(time.Second)
-		least := max(outageDomains, c.Needed())
-		n, err := w.delivered(ctx, f, least)
+	left := !x.kind().inner && !x.onlyNoRoute() // else other mail leaves all the time, by IPv4 or to others
+	since := f
+	since.Since, since.Until = until.time().Add(time.Second), w.last.time().Add(time.Second)
+	if !ended && left {
+		least := c.Needed()
+		if !theirs(x.cause) {
+			least = max(least, outageDomains)
+		}
+		n, err := w.delivered(ctx, since, least)
 		if err != nil {
 			return err
 		}
 		ended = n >= least
 	}
-	p.Ongoing = !ended && w.end.sub(until) < w.o.Quiet() && !x.believed
+	late := len(x.expired) == 0 && !slices.ContainsFunc(x.run, func(a failure) bool { return a.hard() || a.after == 0 || a.after > w.last })
+	settled := !ended && late && w.last.sub(until) > max(settledAfter, longestGap(x.run))
+	if ended && left {
+		t, err := w.firstTaken(ctx, since)
+		if err != nil {
+			return err
+		}
+		if t != 0 && (first == 0 || t < first) {
+			first = t
+		}
+	}
+	p.Ongoing = !ended && !settled && w.end.sub(until) < w.o.Quiet() && !x.believed
 	waiting := map[uint64]bool{}
 	for i := range x.period {
 		if a := &x.period[i]; !a.hard() && (a.after == 0 || a.after > w.last) && !x.returned[a.message] {
@@ -1409,19 +1426,48 @@ func (w *outageSearch) measure(ctx context.Context, x *outage, p *Problem) error
 		}
 	}
 	p.Waiting = len(waiting)
-	late := len(x.expired) == 0 && !slices.ContainsFunc(x.run, func(a failure) bool { return a.hard() || a.after == 0 || a.after > w.last })
 	if !p.Ongoing && late {
 		p.Effect = EffectDelayed
 	}
 	switch {
 	case x.believed:
 		p.Ended = "after three days the refusals are believed"
-	case ended && first != 0:
-		p.Ended, p.EndedAt = fmt.Sprintf("%s reached since", table.Count(int64(len(reached)), "recipient")), first.time()
+	case ended && len(reached) > 0:
+		p.Ended = fmt.Sprintf("%s reached since", table.Count(int64(len(reached)), "recipient"))
 	case ended:
 		p.Ended = "other mail gets through since"
+	case settled:
+		p.Ended = "all its mail was delivered since"
 	case !p.Ongoing:
 		p.Ended = "no failure since, and too little mail to tell"
 	}
+	if (ended || settled) && first != 0 {
+		p.EndedAt = first.time()
+	}
 	return nil
+}
+
+// longestGap returns the longest time between two failures of a run.
+func longestGap(run []failure) (gap time.Duration) {
+	for i := 1; i < len(run); i++ {
+		gap = max(gap, run[i].at.sub(run[i-1].at))
+	}
+	return gap
+}
+
+// takenRead is the number of deliveries that are read to find the first one to others.
+const takenRead = 1000
+
+// firstTaken returns when the first mail that f selects was delivered to others; 0: not known.
+func (w *outageSearch) firstTaken(ctx context.Context, f store.Filter) (moment, error) {
+	f.Outcomes, f.Reasons = []bounce.Outcome{bounce.Delivered}, nil
+	for a, err := range w.s.Attempts(ctx, f, store.Page{Limit: takenRead}) {
+		if err != nil {
+			return 0, err
+		}
+		if !judge.OwnRelay(a.RelayHost) && !judge.OwnServer(&a.Delivery) {
+			return momentOf(a.Time), nil
+		}
+	}
+	return 0, nil
 }

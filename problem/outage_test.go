@@ -495,3 +495,57 @@ func TestOutageOfSelection(t *testing.T) {
 		}
 	}
 }
+
+// TestOutageEnd holds which mail shows that an outage has ended, and since when.
+func TestOutageEnd(t *testing.T) {
+	const gap = 4 * time.Minute
+	others := spread(8*60, 15, 0, gap*3/2, mail{outcome: good, code: 250, relay: "mx.d%d.example"}) // up to day+24h
+	busy := spread(120, 15, day+23*time.Hour, gap, mail{outcome: good, code: 250, relay: "mx.d%d.example"})
+	partner := func(n int, at time.Duration, m mail) []mail {
+		m.to, m.relay = "partner.example", "mx.partner.example"
+		return spread(n, 1, at, 10*gap, m)
+	}
+	took, unknown := mail{outcome: good, code: 250}, mail{says: "550 5.1.1 User unknown", outcome: bounce.Hard, stage: bounce.StageRcpt}
+	loop := func(back time.Duration) (list []mail) { // each message is tried every hour until then, once more later, and delivered
+		m := mail{to: "client.example", says: "mail for client.example loops back to myself", local: true, outcome: bounce.Soft}
+		for i, x := range spread(12, 1, day, 10*gap, m) {
+			last := back + time.Duration(i)*time.Minute
+			for ; x.at < last; x.at += time.Hour {
+				list = append(list, x)
+			}
+			x.at = last
+			list = append(list, x)
+			x.at, x.outcome, x.says, x.local, x.agent = last+time.Second, good, "delivered to maildir", false, "virtual"
+			list = append(list, x)
+		}
+		return list
+	}
+	resolver := spread(30, 15, day, gap, mail{says: "Host or domain name not found. Name service error for name=d%d.example type=MX: Host not found", local: true, outcome: bounce.Hard})
+	elsewhere := with(spread(20, 10, day+2*time.Hour+time.Minute, gap, mail{outcome: good, code: 250, relay: "mx.d%d.example"}), func(m *mail) { m.to = "other." + m.to; m.to = strings.Replace(m.to, "@d", "@e", 1) })
+	for _, test := range []struct {
+		name  string
+		cause string
+		mails []mail
+		ended time.Duration // 0: goes on
+		words string
+	}{
+		{"a domain that takes two messages again", "user_table", join(others, partner(12, 0, took), partner(9, day, unknown), partner(2, day+10*time.Hour, took), busy), day + 10*time.Hour, "2 recipients reached since"},
+		{"a domain that takes one", "user_table", join(others, partner(12, 0, took), partner(9, day, unknown), partner(1, day+10*time.Hour, took), busy), 0, ""},
+		{"a loop whose mail is all delivered", "loop", join(others, loop(day+12*time.Hour), busy), day + 12*time.Hour, "all its mail was delivered since"},
+		{"a loop whose mail was delivered just now", "loop", join(others, loop(day+22*time.Hour), busy[:60]), 0, ""},
+		{"a loop with mail that waits", "loop", slices.DeleteFunc(join(others, loop(day+12*time.Hour), busy), func(m mail) bool {
+			return m.agent == "virtual" && strings.HasPrefix(m.to, "u3@")
+		}), 0, ""},
+		{"a resolver that answers again", "resolver", join(spread(60, 15, 0, gap, mail{outcome: good, code: 250, relay: "mx.d%d.example"}), resolver, elsewhere, spread(60, 15, day+5*time.Hour, gap, mail{outcome: good, code: 250, relay: "mx.d%d.example"})), day + 2*time.Hour + time.Minute, ""},
+	} {
+		found := slices.DeleteFunc(problemsOf(t, test.mails), func(p problem.Problem) bool { return p.Cause != test.cause })
+		if len(found) != 1 {
+			t.Errorf("%s: %d incidents, want one", test.name, len(found))
+			continue
+		}
+		p := found[0]
+		if p.Ongoing != (test.ended == 0) || test.ended != 0 && (p.EndedAt.Sub(begin.Add(test.ended)).Abs() > time.Hour || !strings.Contains(p.Ended, test.words)) {
+			t.Errorf("%s: going on %t, ended %v, %q", test.name, p.Ongoing, p.EndedAt, p.Ended)
+		}
+	}
+}
