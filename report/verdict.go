@@ -158,6 +158,8 @@ type Incident struct {
 	Sent  *problem.Sent  `json:"sent,omitempty"`  // see problem.Problem
 	// Remains: see problem.Problem.Remains.
 	Remains bool `json:"-"`
+	// SendAgain: see problem.Problem.SendAgain.
+	SendAgain bool `json:"-"`
 
 	noise   bool
 	expired bool // some of the returned messages expired
@@ -381,7 +383,7 @@ func (r *Report) incident(p *problem.Problem) Incident {
 		ID: p.ID, Level: p.Level, Title: p.Title, Short: p.Short, Ours: ours(p), Ongoing: p.Ongoing, EndUnknown: p.EndUnknown, Since: p.Began(), Until: p.Until, Ended: p.Ended, EndedAt: p.EndedAt, Earlier: !p.FirstHeard.IsZero(),
 		Refused: p.Messages, Lost: p.Returned, Waiting: p.Waiting, LostPerDay: lostPerDay(p), Recipients: p.Recipients, Valid: p.Valid(),
 		SenderDomains: p.SenderDomains, Providers: p.Providers, ProviderNames: otherNames(p.Providers), Addresses: p.Addresses, Origins: p.Origins, Hours: p.Hours, Why: p.Why, Check: p.FirstCheck,
-		Otherwise: p.OtherExplanation, Disproved: p.DisprovedBy, Command: p.Scan, Stuck: p.Unreached(), Effect: p.Effect, Queue: p.Queue, Sent: p.Sent, Remains: p.Remains(),
+		Otherwise: p.OtherExplanation, Disproved: p.DisprovedBy, Command: p.Scan, Stuck: p.Unreached(), Effect: p.Effect, Queue: p.Queue, Sent: p.Sent, Remains: p.Remains(), SendAgain: p.SendAgain(),
 	}
 	if len(p.Evidence) > 0 {
 		in.Reply = p.Evidence[0].Text

@@ -200,7 +200,9 @@ func over(r *report.Report, in *report.Incident) string {
 	}
 	lost := ""
 	if in.Lost > 0 && in.Sent == nil {
-		lost = "; " + fate(in)
+		if lost = "; " + fate(in); in.SendAgain {
+			lost += "; send the returned mail again"
+		}
 	}
 	if told := r.Verdict.NamedEnded(); told != nil && told.ID == in.ID { // the headline has its title and figures
 		return fmt.Sprintf("Named above: since %s, %s%s%s.", r.Clock(in.Since), r.Course(in), lost, sender)
