@@ -166,7 +166,7 @@ func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 // made requests a page until it has been built.
 func made(h http.Handler, page string) *http.Response {
 	for {
-		if res := ask(h, "GET", page, "Accept", "text/html"); res.StatusCode != http.StatusServiceUnavailable {
+		if res := ask(h, "GET", page, "Accept", "text/html"); res.StatusCode != http.StatusServiceUnavailable && res.Header.Get("Refresh") == "" {
 			return res
 		}
 	}

@@ -17,13 +17,15 @@ import (
 //     again before it is a minute old: without that, one request a minute for CSV waited for the
 //     search for incidents (2.5 s of 10 million attempts).
 //   - However many readers there are, a value is built once at a time, and then not again for
-//     keptTimes the duration of that build, or for restMost if that is less.
+//     keptTimes the duration of that build, or for restMost if that is less. After a longer build
+//     the pause is as long as the build.
 //
-// A reader who was told of new data waits for a value whose build began after that.
+// A reader who was told of new data waits for a value whose build began after that. A reader may
+// limit its wait (want.most): it then gets the kept value, or errInWork if there is none.
 //
 // It is hard because builds and readers come and go independently. A value that replaces a kept
 // one is always built to the end. The first value of a key is built only while a reader waits for
-// it, or after a reader has waited for the maximum time.
+// it, or after a reader has waited for its maximum time.
 //
 // Measured on 10 million attempts while follow wrote (docs/dashboard.md): a kept page takes less
 // than 1 ms of CPU time; building one takes up to some seconds.
@@ -43,16 +45,17 @@ const (
 	keptFor      = time.Minute // an older value is not served if its age matters, or without stating its age
 	renewedAfter = keptFor / 2 // a value that is still requested is built again before it is too old
 	keptTimes    = 10
-	restMost     = 30 * time.Second // with a build it fits into answerTime
+	restMost     = 30 * time.Second // after a build that takes no longer than this
 	patience     = 50 * time.Millisecond
 	patienceIdle = time.Second // if there was no request for keptFor
 )
 
 // An entry holds the values of one key.
 type entry[T any] struct {
-	kept *made[T] // nil: none yet
-	next *made[T] // value that is being built; nil: none
-	used time.Time
+	kept   *made[T] // nil: none yet
+	next   *made[T] // value that is being built; nil: none
+	failed *made[T] // first value that could not be built, until a reader who left too early is told; nil: none
+	used   time.Time
 }
 
 // made is a value that was built, or is being built.
@@ -65,7 +68,8 @@ type made[T any] struct {
 	of      moment
 	err     error
 	ended   time.Time
-	waiting int // number of waiting readers; under the cache's lock
+	waiting int  // number of waiting readers; under the cache's lock
+	late    bool // a reader did not wait for it, and will ask again; under the cache's lock
 	cancel  context.CancelFunc
 }
 
@@ -150,20 +154,32 @@ type want struct {
 	fresh   bool // the reader was told that something was stored
 	aged    bool // any age is acceptable
 	renewed bool // none that is to be built again soon
+
+	most time.Duration // maximum wait; 0: until the context ends
 }
 
-// get returns the value of a key, and builds it with make if no acceptable value exists.
+// errInWork reports that the first value of a key is being built.
+var errInWork = errors.New("in work")
+
+// get returns the value of a key, and builds it if no acceptable value exists.
 func (c *cache[T]) get(ctx context.Context, key string, w want, build maker[T]) (*made[T], error) {
 	asked, again := time.Now(), false
+	var late <-chan time.Time
+	if w.most > 0 {
+		late = time.After(w.most)
+	}
 	for {
 		kept, next, rest := c.look(key, asked, w, build)
 		if next == nil && rest == 0 {
-			return kept, nil
+			return kept, kept.err
 		}
 		if next == nil { // it has just been built
 			wait := time.NewTimer(rest)
 			select {
 			case <-wait.C:
+			case <-late:
+				wait.Stop()
+				return kept, nil
 			case <-ctx.Done():
 				wait.Stop()
 				return nil, ctx.Err()
@@ -190,17 +206,26 @@ func (c *cache[T]) get(ctx context.Context, key string, w want, build maker[T]) 
 		case <-enough:
 			c.leave(next, kept)
 			return kept, nil
+		case <-late:
+			if kept == nil { // the value stays in work, as if the reader waited
+				c.mu.Lock()
+				next.late = true
+				c.mu.Unlock()
+				return nil, errInWork
+			}
+			c.leave(next, kept)
+			return kept, nil
 		case <-ctx.Done():
 			if ctx.Err() == context.Canceled {
 				c.leave(next, kept)
-			} // else the value stays in work, as if the reader waited
+			} // else the value stays in work
 			return nil, ctx.Err()
 		}
 	}
 }
 
 // look returns the kept value and the value in work; the caller must call leave for the latter. If
-// no value is in work and rest is zero, the kept one is acceptable. After rest the value may be
+// no value is in work and rest is zero, the kept one is acceptable, or has the error of its build. After rest the value may be
 // built again.
 func (c *cache[T]) look(key string, asked time.Time, w want, build maker[T]) (kept, next *made[T], rest time.Duration) {
 	now := c.versions.now()
@@ -212,6 +237,11 @@ func (c *cache[T]) look(key string, asked time.Time, w want, build maker[T]) (ke
 		c.makeRoom(c.most - 1)
 		c.entries[key] = e
 	}
+	if failed := e.failed; failed != nil {
+		if e.failed = nil; time.Since(failed.ended) < keptFor {
+			return failed, nil, 0
+		}
+	}
 	wait := patience
 	if asked.Sub(e.used) >= keptFor {
 		wait = patienceIdle
@@ -221,7 +251,8 @@ func (c *cache[T]) look(key string, asked time.Time, w want, build maker[T]) (ke
 		e.kept = nil
 	}
 	if kept = e.kept; kept != nil {
-		rest = min(keptTimes*kept.ended.Sub(kept.began), restMost) - time.Since(kept.ended)
+		took := kept.ended.Sub(kept.began)
+		rest = min(keptTimes*took, max(restMost, took)) - time.Since(kept.ended)
 		old := time.Since(kept.of.at) >= renewedAfter
 		if kept.of.fresh(now) && !(old && w.renewed) || w.fresh && !kept.began.Before(asked) {
 			if old && e.next == nil && rest <= 0 {
@@ -263,6 +294,8 @@ func (c *cache[T]) begin(key string, e *entry[T], now version, hurry bool, build
 		if e.next = nil; err == nil {
 			e.kept = p
 			c.makeRoom(c.most)
+		} else if e.kept == nil && p.late {
+			e.failed = p
 		} else if e.kept == nil && c.entries[key] == e {
 			delete(c.entries, key)
 		}

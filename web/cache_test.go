@@ -29,6 +29,7 @@ type bench struct {
 	reads atomic.Int32 // number of Readers that were requested
 	last  atomic.Int64 // version of the store
 	slow  time.Duration
+	first time.Duration                 // as slow, for the first Reader
 	gate  atomic.Pointer[chan struct{}] // a request for a Reader waits until it is closed; nil: no wait
 }
 
@@ -40,7 +41,9 @@ func newBench(t *testing.T) *bench {
 	}
 	b.s, err = New(Options{
 		Read: func(ctx context.Context) (store.Reader, error) {
-			b.reads.Add(1)
+			if b.reads.Add(1) == 1 {
+				time.Sleep(b.first)
+			}
 			time.Sleep(b.slow)
 			if gate := b.gate.Load(); gate != nil {
 				<-*gate
@@ -197,24 +200,132 @@ func TestShared(t *testing.T) {
 }
 
 // TestLong holds that a page that takes longer than a reader waits is built to the end, and served
-// on the next request.
+// on the next request. Meanwhile a page says so, and CSV and JSON are refused.
 func TestLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.slow = answerTime + time.Second
 		b.store("one.example", 30)
-		r := httptest.NewRequest(http.MethodGet, "/domains", nil)
-		r.Host = "localhost"
-		w := httptest.NewRecorder()
-		began := time.Now()
-		b.s.ServeHTTP(w, r)
-		if took := time.Since(began); w.Code != http.StatusServiceUnavailable || took != answerTime || w.Header().Get("Retry-After") == "" {
-			t.Errorf("status %d after %s", w.Code, took)
+		for _, c := range []struct {
+			path, header string
+			status       int
+			took         time.Duration
+		}{
+			{"/domains", "Refresh", http.StatusOK, firstTime},
+			{"/domains.json", "Retry-After", http.StatusServiceUnavailable, answerTime},
+		} {
+			r := httptest.NewRequest(http.MethodGet, c.path, nil)
+			r.Host = "localhost"
+			w := httptest.NewRecorder()
+			began := time.Now()
+			b.s.ServeHTTP(w, r)
+			if took := time.Since(began); w.Code != c.status || took != c.took || w.Header().Get(c.header) == "" {
+				t.Errorf("%s: status %d after %s, %v", c.path, w.Code, took, w.Header())
+			}
+			time.Sleep(time.Until(began.Add(b.slow + time.Second)))
+			began = time.Now()
+			if body := b.get(c.path); !strings.Contains(body, "one.example") || strings.Contains(body, `class="aged"`) || time.Since(began) > patienceIdle {
+				t.Errorf("%s after %s: %.2000s", c.path, time.Since(began), body)
+			}
 		}
-		time.Sleep(time.Minute)
-		began = time.Now()
-		if body := b.get("/domains"); !strings.Contains(body, "one.example") || time.Since(began) > patienceIdle {
-			t.Errorf("after %s: %.2000s", time.Since(began), body)
+	})
+}
+
+// TestPreview holds that a search for incidents that takes minutes delays no page: the first screen
+// is served without it after some seconds, other pages meanwhile, and the complete screen as soon as
+// the search is finished, even to a page that was told of new data.
+func TestPreview(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.first = 9 * time.Minute
+		b.store("one.example", 30)
+		began := time.Now()
+		body := b.get("/")
+		if took := time.Since(began); took > 2*firstTime || !strings.Contains(body, "The search for incidents is not finished") || !strings.Contains(body, `<a href="/">loads again</a>`) {
+			t.Errorf("after %s:\n%.3000s", took, body)
+		}
+		for _, part := range []string{`Attempts <b>30</b>`, `id="ages"`} {
+			if !strings.Contains(body, part) {
+				t.Errorf("the preview has no %s:\n%.5000s", part, body)
+			}
+		}
+		if body := b.get("/domains"); !strings.Contains(body, "one.example") {
+			t.Errorf("another page:\n%.2000s", body)
+		}
+		if body := b.get("/", "HX-Request", "true"); !strings.Contains(body, `hx-get="/" hx-trigger="load delay:5s"`) {
+			t.Errorf("a page that renews itself does not ask again:\n%.3000s", body)
+		}
+		for !strings.Contains(body, `href="/incidents/`) {
+			if time.Since(began) > b.first+time.Minute {
+				t.Fatalf("after %s:\n%.3000s", time.Since(began), body)
+			}
+			time.Sleep(previewAgain)
+			body = b.get("/")
+		}
+		// The search never ends from here on. A page that was told of new data shows the old.
+		b.store("two.example", 30)
+		release := b.hold()
+		defer release()
+		asked := time.Now()
+		body = b.get("/", "HX-Request", "true")
+		if took := time.Since(asked); took != toldTime || !strings.Contains(body, "one.example") || !strings.Contains(body, " old; ") {
+			t.Errorf("after %s:\n%.3000s", took, body)
+		}
+	})
+}
+
+// TestLateError holds that the error of a build is told to a reader who left before its end.
+func TestLateError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache[int](&versions{}, 2, nil)
+		defer c.close()
+		bad, n := errors.New("bad"), 0
+		get := func() error {
+			_, err := c.get(t.Context(), "page", want{most: firstTime}, func(_ context.Context, now moment, _ bool) (int, moment, error) {
+				time.Sleep(time.Minute)
+				n++
+				return n, now, bad
+			})
+			return err
+		}
+		for i := range 2 { // then it is built again
+			if err := get(); !errors.Is(err, errInWork) {
+				t.Errorf("%v at once", err)
+			}
+			time.Sleep(time.Minute)
+			if err := get(); !errors.Is(err, bad) || n != i+1 {
+				t.Errorf("%v after %d builds", err, n)
+			}
+		}
+		if err := get(); !errors.Is(err, errInWork) {
+			t.Errorf("%v at once", err)
+		}
+		time.Sleep(time.Hour)
+		if err := get(); !errors.Is(err, errInWork) {
+			t.Errorf("%v after an hour", err)
+		}
+	})
+}
+
+// TestLongRest holds that a value whose build takes minutes is in work at most half of the time.
+func TestLongRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache[int](&versions{}, 2, nil)
+		defer c.close()
+		n := 0
+		began := time.Now()
+		for time.Since(began) < 2*time.Hour {
+			_, err := c.get(t.Context(), "page", want{fresh: true, aged: true, most: toldTime}, func(_ context.Context, now moment, _ bool) (int, moment, error) {
+				time.Sleep(5 * time.Minute)
+				n++
+				return n, now, nil
+			})
+			if err != nil && !errors.Is(err, errInWork) {
+				t.Fatal(err)
+			}
+		}
+		if n < 10 || n > 12 {
+			t.Errorf("built %d times in two hours", n)
 		}
 	})
 }

@@ -42,6 +42,25 @@ func (v *screen) now(ctx context.Context, r store.Reader, _ *http.Request, _ str
 	return nil
 }
 
+// beforeSearch builds the preview of the first screen: totals, the course and the queue, without the
+// search for incidents and what depends on it.
+func (v *screen) beforeSearch(ctx context.Context, r store.Reader) error {
+	v.Name, v.Title, v.Phrases = "now", "Now", phrases("The search for incidents is not finished")
+	v.Command = v.sel.command(v.o.Period, nil, "report")
+	rep, err := report.Build(ctx, r, v.options(0, report.SectionTotals, report.SectionTimeline))
+	if err != nil {
+		return err
+	}
+	v.freshness(ctx, r, rep)
+	v.Trend = render.NewTrend(rep)
+	queue, err := v.queued(ctx, r)
+	if err != nil {
+		return err
+	}
+	v.Tables = append(v.Tables, v.ageList(queue, shortBuckets, 6))
+	return nil
+}
+
 // verdict shows the sentence of the verdict and the incidents.
 func (v *screen) verdict(rep *report.Report) {
 	verdict := rep.Verdict
@@ -85,10 +104,10 @@ func (v *screen) verdict(rep *report.Report) {
 
 // freshness shows how current and complete the data is.
 func (v *screen) freshness(ctx context.Context, r store.Reader, rep *report.Report) {
-	if t := rep.Verdict.Newest; t != nil {
-		age := report.AgeWords(*t, v.sel.now)
-		if v.sel.now.Sub(*t) > 24*time.Hour {
-			age = v.time(*t).String()
+	if t := rep.AsOf; !t.IsZero() {
+		age := report.AgeWords(t, v.sel.now)
+		if v.sel.now.Sub(t) > 24*time.Hour {
+			age = v.time(t).String()
 		}
 		v.Facts = append(v.Facts, report.Fact{Label: "Last line", Value: age})
 	}

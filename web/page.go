@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"html/template"
 	"net/http"
 	"net/url"
@@ -37,8 +38,9 @@ var screens = map[string]func(*screen, context.Context, store.Reader, *http.Requ
 type builder struct {
 	o         Options
 	templates *template.Template
-	turns     chan struct{} // one for each page that may query the store
-	waiting   atomic.Int32  // pages that wait for a turn
+	searching chan struct{} // one turn for each report that may query the store
+	building  chan struct{} // one turn for each page that may
+	waiting   atomic.Int32  // pages and reports that wait for a turn
 	pages     *cache[[]byte]
 	reports   *cache[datedReport]
 }
@@ -69,7 +71,7 @@ func (x *builder) screen(r *http.Request, in scope, path, form string) (v *scree
 		}
 	}
 	return v, func(ctx context.Context) error {
-		return x.ask(ctx, func(ctx context.Context, reader store.Reader) error { return show(v, ctx, reader, r, rest) })
+		return x.ask(ctx, x.building, func(ctx context.Context, reader store.Reader) error { return show(v, ctx, reader, r, rest) })
 	}, nil
 }
 
@@ -82,8 +84,8 @@ func cacheKey(v *screen) string {
 func wantsFresh(r *http.Request) bool { return r.Header.Get("HX-Request") != "" }
 
 // ask runs queries to the store: in turn, and within buildTime.
-func (x *builder) ask(ctx context.Context, questions func(context.Context, store.Reader) error) error {
-	done, err := x.turn(ctx)
+func (x *builder) ask(ctx context.Context, turns chan struct{}, questions func(context.Context, store.Reader) error) error {
+	done, err := x.turn(ctx, turns)
 	if err != nil {
 		return err
 	}
@@ -110,7 +112,15 @@ func (x *builder) page(r *http.Request, in scope, path, form string) ([]byte, er
 	if err != nil {
 		return nil, err
 	}
-	p, err := x.pages.get(r.Context(), cacheKey(asked), want{fresh: wantsFresh(r), aged: asked.Reload}, func(ctx context.Context, now moment, hurry bool) ([]byte, moment, error) {
+	w := want{fresh: wantsFresh(r), aged: asked.Reload}
+	switch {
+	case form != formHTML: // there is no preview of CSV and JSON
+	case w.fresh:
+		w.most = toldTime
+	default:
+		w.most = firstTime
+	}
+	p, err := x.pages.get(r.Context(), cacheKey(asked), w, func(ctx context.Context, now moment, hurry bool) ([]byte, moment, error) {
 		v, build, err := x.screen(r, in, path, form) // parsed again, since the page may have waited
 		if err != nil {
 			return nil, now, err
@@ -135,12 +145,13 @@ func (x *builder) page(r *http.Request, in scope, path, form string) ([]byte, er
 		case formJSON:
 			err = v.writeJSON(&b)
 		default:
-			v.Version = now.number
-			v.Facts = append(v.Facts, report.Fact{Label: "As of", Value: v.sel.now.Format(time.DateTime)})
-			err = x.templates.ExecuteTemplate(&b, "screen.tmpl", v)
+			err = x.render(&b, v, now)
 		}
 		return b.Bytes(), now, err
 	})
+	if errors.Is(err, errInWork) {
+		return x.preview(r, in, path)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -152,6 +163,70 @@ func (x *builder) page(r *http.Request, in scope, path, form string) ([]byte, er
 		note = agedNote(age, r.URL.RequestURI())
 	}
 	return bytes.Replace(p.value, []byte(agedMark), []byte(note), 1), nil
+}
+
+// render renders a screen as HTML.
+func (x *builder) render(to *bytes.Buffer, v *screen, now moment) error {
+	v.Version = now.number
+	v.Facts = append(v.Facts, report.Fact{Label: "As of", Value: v.sel.now.Format(time.DateTime)})
+	return x.templates.ExecuteTemplate(to, "screen.tmpl", v)
+}
+
+// errPreview comes with a page that is served while the requested one is being built.
+var errPreview = errors.New("a preview")
+
+// preview returns a page in place of one that is being built, with errPreview. Of the first screen
+// it has everything but the search for incidents, if that takes no longer than firstTime; of other
+// screens, and otherwise, only the frame.
+func (x *builder) preview(r *http.Request, in scope, path string) ([]byte, error) {
+	v, _, err := x.screen(r, in, path, formHTML)
+	if err != nil {
+		return nil, err
+	}
+	frame := func(v *screen, now moment) ([]byte, error) {
+		var b bytes.Buffer
+		v.Preview = true
+		err := x.render(&b, v, now)
+		return b.Bytes(), err
+	}
+	var page []byte
+	if path == "" {
+		p, err := x.pages.get(r.Context(), cacheKey(v)+"\x00preview", want{most: firstTime}, func(ctx context.Context, now moment, _ bool) ([]byte, moment, error) {
+			v, _, err := x.screen(r, in, path, formHTML)
+			if err == nil {
+				err = x.ask(ctx, x.building, v.beforeSearch)
+			}
+			if err != nil {
+				return nil, now, err
+			}
+			page, err := frame(v, now)
+			return page, now, err
+		})
+		if err != nil && !errors.Is(err, errInWork) {
+			return nil, err
+		}
+		if err == nil {
+			page = p.value
+		}
+	}
+	if page == nil {
+		v.Name, v.Title, v.Phrases = "preview", "In work", phrases("This page is being made")
+		if page, err = frame(v, moment{version: x.pages.versions.now()}); err != nil {
+			return nil, err
+		}
+	}
+	return bytes.Replace(page, []byte(agedMark), []byte(previewNote(wantsFresh(r), r.URL.RequestURI())), 1), errPreview
+}
+
+// previewNote returns the note of a preview. A page that htmx renews asks for the page itself again;
+// the browser asks for any other (see servePage).
+func previewNote(renews bool, url string) string {
+	url = template.HTMLEscapeString(url)
+	again := ""
+	if renews {
+		again = fmt.Sprintf(` hx-get="%s" hx-trigger="load delay:%s" hx-target="#main" hx-select="#main" hx-swap="outerMorph"`, url, previewAgain)
+	}
+	return `<p class="aged"` + again + `>The page <a href="` + url + `">loads again</a> by itself until it is complete.</p>`
 }
 
 // agedMark is the placeholder in a page for its age, which is inserted when the page is served. No
@@ -183,7 +258,7 @@ func reportKey(v *screen) string { return v.scope.base + "\x00" + v.sel.words.En
 
 // makeReport builds the shared report of a screen.
 func (x *builder) makeReport(ctx context.Context, v *screen, now moment) (d datedReport, of moment, err error) {
-	err = x.ask(ctx, func(ctx context.Context, r store.Reader) error {
+	err = x.ask(ctx, x.searching, func(ctx context.Context, r store.Reader) error {
 		d.sel = v.sel
 		d.rep, err = v.report(ctx, r)
 		return err
@@ -194,19 +269,17 @@ func (x *builder) makeReport(ctx context.Context, v *screen, now moment) (d date
 // errBusy reports that too many pages wait already.
 var errBusy = errors.New("too many pages are being made; try again in a few seconds")
 
-// turn waits until a page may query the store.
-func (x *builder) turn(ctx context.Context) (done func(), err error) {
+// turn waits until a page or a report may query the store.
+func (x *builder) turn(ctx context.Context, turns chan struct{}) (done func(), err error) {
 	if x.waiting.Add(1) > waitAtMost {
 		x.waiting.Add(-1)
 		return nil, errBusy
 	}
 	defer x.waiting.Add(-1)
-	ctx, cancel := context.WithTimeout(ctx, waitTime)
-	defer cancel()
 	select {
-	case x.turns <- struct{}{}:
-		return func() { <-x.turns }, nil
+	case turns <- struct{}{}:
+		return func() { <-turns }, nil
 	case <-ctx.Done():
-		return nil, errBusy
+		return nil, ctx.Err()
 	}
 }

@@ -38,6 +38,7 @@ type screen struct {
 	Incidents []report.Incident // of Cards and Over, for JSON
 	Reload    bool              // the page reloads when something was stored
 	Version   int64             // version of the store, if Reload
+	Preview   bool              // served while the page is being built
 
 	o     *Options
 	scope scope

@@ -8,6 +8,7 @@ import (
 	"html/template"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -41,7 +42,7 @@ func New(o Options) (*Server, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{versions: &versions{watch: o.Watch}}
-	s.o, s.turns = o, make(chan struct{}, buildsAtOnce)
+	s.o, s.searching, s.building = o, make(chan struct{}, searchAtOnce), make(chan struct{}, buildsAtOnce)
 	s.live = newHub(o.Watch, s.versions, o.Log)
 	s.pages, s.reports = newCache(s.versions, pagesAtMost, func(page []byte) int { return len(page) }), newCache[datedReport](s.versions, reportsAtMost, nil)
 	if _, err := s.o.selection(nil); err != nil {
@@ -85,7 +86,9 @@ func (s *Server) Warm(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.page(r, scope{}, "", formHTML)
+	if _, err = s.page(r, scope{}, "", formHTML); errors.Is(err, errPreview) {
+		return nil // the page is built to the end
+	}
 	return err
 }
 
@@ -163,7 +166,12 @@ func (s *Server) servePage(w http.ResponseWriter, r *http.Request, in scope, pat
 	defer cancel()
 	r = r.WithContext(ctx)
 	page, err := s.page(r, in, path, form)
-	if err != nil {
+	switch {
+	case errors.Is(err, errPreview):
+		if !wantsFresh(r) {
+			w.Header().Set("Refresh", strconv.Itoa(int(previewAgain.Seconds())))
+		}
+	case err != nil:
 		s.fail(w, r, in, err)
 		return
 	}

@@ -47,11 +47,14 @@ type Options struct {
 
 // The limits of any request.
 const (
-	buildTime     = 2 * time.Minute  // for the queries to the store
-	answerTime    = 40 * time.Second // maximum wait of a reader; the page is built to the end
-	waitTime      = 5 * time.Second  // maximum wait for a turn
-	buildsAtOnce  = 3                // pages that query the store at the same time
-	waitAtMost    = 64               // pages that wait for a turn
+	buildTime     = 10 * time.Minute // for the queries to the store
+	answerTime    = 40 * time.Second // maximum wait of a reader; what it waits for is built to the end
+	toldTime      = 25 * time.Second // maximum wait of a page that was told of new data
+	firstTime     = 3 * time.Second  // maximum wait for the first build of a page; then its preview is served
+	previewAgain  = 5 * time.Second  // then a preview asks for the page again
+	searchAtOnce  = 2                // reports that query the store at the same time
+	buildsAtOnce  = 3                // pages that do
+	waitAtMost    = 64               // pages and reports that wait for a turn
 	queryAtMost   = 8 << 10          // bytes of the query of a URL
 	rowsAtMost    = 100_000          // rows of CSV and JSON
 	pagesAtMost   = 64               // pages in the cache
