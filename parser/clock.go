@@ -54,6 +54,7 @@ type clock struct {
 	now    time.Time // time of the current line, UTC
 
 	start []byte // of a line with the last stamp, up to the program; empty: see sameStart
+	host  []byte // in start
 }
 
 // A reference is a time with its zone that is farther from the message than the line's own stamp,
@@ -312,17 +313,11 @@ func (c *clock) again(line []byte) (rest []byte, ok bool) {
 }
 
 // sameStart reports whether a line begins with the same time and host as an earlier one, as do most
-// lines of a busy log whose times have no fraction. It reads the time as again does. With it,
-// a line of Postfix takes 0.91 of the instructions that it takes without.
+// lines of a busy log whose times have no fraction. With it, a line of Postfix takes 0.91 of the
+// instructions that it takes without.
 func (c *clock) sameStart(line []byte) bool {
 	n := len(c.start)
-	if n == 0 || len(line) <= n || string(line[:n]) != string(c.start) || !c.alone.IsZero() || c.form == stampExim && !isDigit(line[n]) {
-		return false
-	}
-	if c.beside.known || c.nsec != 0 {
-		c.refine()
-	}
-	return true
+	return n > 0 && len(line) > n && string(line[:n]) == string(c.start) && (c.form != stampExim || isDigit(line[n]))
 }
 
 // refine takes the fraction of the second from the reference, if it is of the same second.
@@ -347,8 +342,10 @@ func (c *clock) keepStart(line, rest []byte, host string) {
 			return
 		}
 	}
-	if line[c.size] != '.' {
+	if line[c.size] != '.' && c.alone.IsZero() {
 		c.start = append(c.start, line[:len(line)-len(rest)+n]...)
+		c.host = c.start[len(c.start)-n:]
+		c.host = c.host[:max(0, n-1)]
 	}
 }
 

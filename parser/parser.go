@@ -228,7 +228,7 @@ func (p *Parser) Parse(line []byte, offset int64, r *Result) Kind {
 	r.reset()
 	if !p.waits() && isPlain(line) {
 		p.blankEnd = false
-		return p.after(p.parse(line, r, offset), line, r, offset)
+		return p.after(p.parseAfter(nil, line, r, offset), line, r, offset)
 	}
 	if p.how == inExport {
 		if kind, ok := p.exported(line, r, offset); ok {
@@ -300,11 +300,15 @@ func isPlain(line []byte) bool {
 	if n <= shortestStamp {
 		return false
 	}
-	first, before, last := line[0], line[n-2], line[n-1]
-	if last <= ' ' || last == ',' || last == '"' && before == ')' || endsCopied(before, last) {
+	switch last := line[n-1]; last {
+	case ',', '"', '>', 'M', '$':
+		if before := line[n-2]; last == ',' || last == '"' && before == ')' || endsCopied(before, last) {
+			return false
+		}
+	case ' ':
 		return false
 	}
-	if isDigit(first) {
+	if first := line[0]; isDigit(first) {
 		if line[4] != '-' {
 			return false
 		}
@@ -475,26 +479,11 @@ func (p *Parser) parseAfter(rest, line []byte, r *Result, offset int64) Kind {
 	h := &p.h
 	impossible := false
 	var prog *program
-	if rest == nil && p.clock.sameStart(line) {
-		n := len(p.clock.start)
-		if h.form = p.clock.form; h.form == stampExim {
-			prog = p.fastExim(line[n:], h)
-		} else {
-			h.host = p.clock.start[n-1-len(p.host) : n-1]
-			prog = p.fastProgram(line[n:], h)
-		}
-	} else {
-		if rest == nil && p.lead.empty() {
-			rest, _ = p.clock.again(line)
-		} else if rest == nil {
-			rest, _ = p.stampAgain(line)
-		}
-		if rest != nil {
-			if len(p.clock.start) == 0 && p.lead.empty() {
-				p.clock.keepStart(line, rest, p.host)
-			}
-			prog = p.fastHeader(rest, h)
-		}
+	if rest == nil {
+		prog = p.sameHeader(line, h)
+	}
+	if prog == nil {
+		prog = p.sameMinute(rest, line, h)
 	}
 	if prog == nil {
 		line = bytes.TrimPrefix(line, []byte("\xef\xbb\xbf"))
@@ -553,6 +542,38 @@ func (p *Parser) parseAfter(rest, line []byte, r *Result, offset int64) Kind {
 		}
 	}
 	return kind
+}
+
+// sameHeader reads the header of a line that begins like an earlier one (sameStart). It returns nil for
+// any other header.
+func (p *Parser) sameHeader(line []byte, h *header) *program {
+	c := &p.clock
+	if !c.sameStart(line) {
+		return nil
+	}
+	if c.beside.known || c.nsec != 0 {
+		c.refine()
+	}
+	if h.form = c.form; h.form == stampExim {
+		return p.fastExim(line[len(c.start):], h)
+	}
+	h.host = c.host
+	return p.fastProgram(line[len(c.start):], h)
+}
+
+// sameMinute reads the header of a line that has the minute of the previous one. It returns nil for any
+// other header. rest is as in parseAfter.
+func (p *Parser) sameMinute(rest, line []byte, h *header) *program {
+	if rest == nil {
+		var ok bool
+		if rest, ok = p.stampAgain(line); !ok {
+			return nil
+		}
+	}
+	if len(p.clock.start) == 0 && p.lead.empty() {
+		p.clock.keepStart(line, rest, p.host)
+	}
+	return p.fastHeader(rest, h)
 }
 
 // isAnothers reports whether a header names another program's container before its stamp.
@@ -696,10 +717,10 @@ func (p *Parser) fastExim(rest []byte, h *header) *program {
 func (p *Parser) fastProgram(rest []byte, h *header) *program {
 	if i := bytes.IndexByte(rest[:min(len(rest), 64)], '['); i > 0 {
 		if prog := p.programs.known(rest[:i]); prog != nil {
-			pid := i + 1
-			if i = pid + leadingDigits(rest[pid:]); i+3 < len(rest) && string(rest[i:i+3]) == "]: " && rest[i+3] != '[' {
-				h.id, h.pid = nil, rest[pid:i]
-				h.message = rest[i+3:]
+			after := rest[i+1:]
+			n := leadingDigits(after)
+			if msg := after[n:]; len(msg) > 3 && msg[0] == ']' && msg[1] == ':' && msg[2] == ' ' && msg[3] != '[' {
+				h.id, h.pid, h.message = nil, after[:n], msg[3:]
 				return prog
 			}
 		}
