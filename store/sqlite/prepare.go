@@ -55,7 +55,7 @@ func (s *secret) shorten(a *bounce.Delivery, p *prepared) string {
 	short, mark := response, ""
 	// A template that was cut may end within a token. Join and the view would restore different
 	// texts from it.
-	if t := p.template; store.Clean(t.Text, store.MaxResponse) == t.Text && bounce.Join(t.Text, t.Args) == response {
+	if t := p.template; strings.Count(t.Text, "{") <= maxTokens && store.Clean(t.Text, store.MaxResponse) == t.Text && bounce.Join(t.Text, t.Args) == response {
 		short, mark = t.Args, "\x05"
 	}
 	for _, r := range [...]struct{ old, mark string }{{a.Recipient, "\x01"}, {a.RelayHost, "\x02"}, {a.RelayIP, "\x03"}, {a.Sender, "\x04"}} {
@@ -65,6 +65,10 @@ func (s *secret) shorten(a *bounce.Delivery, p *prepared) string {
 	}
 	return mark + short
 }
+
+// maxTokens is the largest number of tokens of a template that completes a response. The view replaces one
+// token after the other: 4000 of them, which a stranger may write, take it a third of a second.
+const maxTokens = 64
 
 // lengthen is the inverse of secret.shorten.
 func lengthen(s string, d *bounce.Delivery) string {
