@@ -8,9 +8,7 @@ import (
 	"bouncelog/ingest"
 	"bouncelog/judge"
 	"bouncelog/parser"
-	"bouncelog/store"
 	"bouncelog/store/memory"
-	"bouncelog/tailer"
 )
 
 // TestHopsAreNoted holds that the next process knows which relays pass mail on to another host of the
@@ -35,21 +33,11 @@ func TestHopsAreNoted(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := &tailer.Chunk{Source: &tailer.Source{ID: "log", Path: "log", Kind: tailer.KindFile}, Offset: int64(from), Data: []byte(text)[from:]}
-		c.Position = tailer.Position{ID: "log", Path: "log", Offset: int64(len(text))}
-		if err := g.Close(g.Chunk(c)); err != nil {
+		if err := g.Close(g.Chunk(chunk("log", text, int64(from)))); err != nil {
 			t.Fatal(err)
 		}
-		r, err := db.Read(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		n, err := store.CountAll(t.Context(), r, store.Filter{})
-		if err := r.Close(); err != nil {
-			t.Fatal(err)
-		}
-		if err != nil || n.Handoff != want {
-			t.Errorf("%d hand-offs after %d messages, want %d (%v)", n.Handoff, i+1, want, err)
+		if n := counted(t, db).Handoff; n != want {
+			t.Errorf("%d hand-offs after %d messages, want %d", n, i+1, want)
 		}
 	}
 }
