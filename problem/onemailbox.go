@@ -85,6 +85,7 @@ func (w *outageSearch) floodedMailboxes(ctx context.Context, keep bool) (found [
 				n++
 			}
 			x := &mailboxFlood{sender: k.sender, recipient: k.recipient, failed: failed[:n], mail: mails[k]}
+			x.first = x.messages(x.failed)
 			failed = failed[n:]
 			for other, list := range mails {
 				if other.recipient == k.recipient {
@@ -109,11 +110,12 @@ func (w *outageSearch) floodedMailboxes(ctx context.Context, keep bool) (found [
 // A mailboxFlood is the mail of one sender to one mailbox of others that may be a flood.
 type mailboxFlood struct {
 	sender, recipient string
-	failed            []mailboxAttempt // in the order of time, at least one
-	mail              []mailboxAttempt // all mail of the sender to the mailbox that was read
-	all               int              // failed messages of all senders to the mailbox in the same time
-	usual             float64          // messages of the sender to the mailbox a day, before
-	known             int              // days that usual is derived from
+	failed            []mailboxAttempt  // in the order of time, at least one
+	first             map[uint64]moment // of each failed message: its first failure
+	mail              []mailboxAttempt  // all mail of the sender to the mailbox that was read
+	all               int               // failed messages of all senders to the mailbox in the same time
+	usual             float64           // messages of the sender to the mailbox a day, before
+	known             int               // days that usual is derived from
 }
 
 // messages returns the failed messages of a list in the time of a flood, each with its first failure.
@@ -131,8 +133,7 @@ func (x *mailboxFlood) messages(list []mailboxAttempt) map[uint64]moment {
 // floodsMailbox reports whether the mail of a sender to a mailbox is a flood: nearly all that its server
 // defers or refuses, and many times the usual. If too few days are known, half of it came within a few hours.
 func (w *outageSearch) floodsMailbox(ctx context.Context, x *mailboxFlood) (bool, error) {
-	messages := x.messages(x.failed)
-	n, began := len(messages), x.failed[0].at
+	n, began := len(x.first), x.failed[0].at
 	if n < mailboxLeast || float64(n) < mostlyShare*float64(x.all) {
 		return false, nil
 	}
@@ -148,7 +149,7 @@ func (w *outageSearch) floodsMailbox(ctx context.Context, x *mailboxFlood) (bool
 	if x.known >= floodPast {
 		return perDay(n, x.failed[len(x.failed)-1].at.sub(began)) >= floodTimes*x.usual, nil
 	}
-	times := slices.Sorted(maps.Values(messages))
+	times := slices.Sorted(maps.Values(x.first))
 	half := (n + 1) / 2
 	for i := half - 1; i < n; i++ {
 		if times[i].sub(times[i-half+1]) < floodBurst*time.Hour {
@@ -236,14 +237,14 @@ func (w *outageSearch) mailboxProblem(ctx context.Context, x *mailboxFlood, keep
 	}
 	if began < shown[0].at {
 		p.FirstHeard = began.time()
-		for message, first := range x.messages(x.failed) {
+		for message, first := range x.first {
 			if messages[message] && first < shown[0].at {
 				p.Older++
 			}
 		}
 		p.Messages -= p.Older
 	}
-	p.Summary = fmt.Sprintf("%s, of %s to it since this began", p.Short+": "+table.Count(int64(len(x.messages(x.failed))), "message")+" deferred or returned", table.Count(int64(len(fate)), "message"))
+	p.Summary = fmt.Sprintf("%s, of %s to it since this began", p.Short+": "+table.Count(int64(len(x.first)), "message")+" deferred or returned", table.Count(int64(len(fate)), "message"))
 	p.Why = fmt.Sprintf("Nearly all mail that the mailbox did not take is of this one sender, who sent it %.1f messages a day before.", x.usual)
 	if x.known < floodPast {
 		p.Why = fmt.Sprintf("Nearly all mail that the mailbox did not take is of this one sender, and half of it came within %d hours.", floodBurst)

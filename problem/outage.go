@@ -365,20 +365,37 @@ func (w *outageSearch) outages(ctx context.Context, cause string) ([]*outage, er
 
 // joined joins runs with the same cause if less than a window lies between them.
 func (w *outageSearch) joined(runs [][]failure) (out [][]failure) {
-	slices.SortStableFunc(runs, func(a, b []failure) int { return cmp.Compare(a[0].at, b[0].at) })
-	for _, run := range runs {
-		n := len(out)
-		if n == 0 || run[0].at.sub(lastOf(out[n-1])) >= w.o.Window {
-			out = append(out, run)
-			continue
+	for _, group := range w.together(runs) {
+		run := group[0]
+		if len(group) > 1 {
+			run = slices.Concat(group...)
+			slices.SortStableFunc(run, byRef)
+			run = slices.CompactFunc(run, func(a, b failure) bool { return a.ref == b.ref })
 		}
-		all := slices.Concat(out[n-1], run)
-		slices.SortStableFunc(all, func(a, b failure) int {
-			return cmp.Or(cmp.Compare(a.at, b.at), strings.Compare(a.ref.Source, b.ref.Source), cmp.Compare(a.ref.Offset, b.ref.Offset), cmp.Compare(a.ref.N, b.ref.N))
-		})
-		out[n-1] = slices.CompactFunc(all, func(a, b failure) bool { return a.ref == b.ref })
+		out = append(out, run)
 	}
 	return out
+}
+
+// together splits runs into those with less than a window between one and the next.
+func (w *outageSearch) together(runs [][]failure) (groups [][][]failure) {
+	slices.SortStableFunc(runs, func(a, b []failure) int { return cmp.Compare(a[0].at, b[0].at) })
+	var last moment
+	for _, run := range runs {
+		if n := len(groups); n > 0 && run[0].at.sub(last) < w.o.Window {
+			groups[n-1] = append(groups[n-1], run)
+		} else {
+			groups = append(groups, [][]failure{run})
+			last = 0
+		}
+		last = max(last, lastOf(run))
+	}
+	return groups
+}
+
+// byRef compares failures by time, then by their places in the logs.
+func byRef(a, b failure) int {
+	return cmp.Or(cmp.Compare(a.at, b.at), strings.Compare(a.ref.Source, b.ref.Source), cmp.Compare(a.ref.Offset, b.ref.Offset), cmp.Compare(a.ref.N, b.ref.N))
 }
 
 // lastOf returns the time of the last failure of a run.
@@ -508,13 +525,14 @@ func (w *outageSearch) fullMailboxes(list []failure) (runs [][]failure) {
 	for _, x := range list {
 		mailboxes[x.recipient] = append(mailboxes[x.recipient], x)
 	}
-	for _, recipient := range slices.Sorted(maps.Keys(mailboxes)) {
-		for _, run := range w.byWindow(mailboxes[recipient]) {
+	for _, mailbox := range mailboxes {
+		for _, run := range w.byWindow(mailbox) {
 			if messagesOf(run) >= outageMany {
 				runs = append(runs, run)
 			}
 		}
 	}
+	slices.SortFunc(runs, func(a, b []failure) int { return byRef(a[0], b[0]) })
 	return runs
 }
 
@@ -600,22 +618,6 @@ func (w *outageSearch) insecureDomains(ctx context.Context, list []failure) (run
 		}
 	}
 	return runs, nil
-}
-
-// together splits runs into those with less than a window between one and the next.
-func (w *outageSearch) together(runs [][]failure) (groups [][][]failure) {
-	slices.SortStableFunc(runs, func(a, b []failure) int { return cmp.Compare(a[0].at, b[0].at) })
-	var last moment
-	for _, run := range runs {
-		if n := len(groups); n > 0 && run[0].at.sub(last) < w.o.Window {
-			groups[n-1] = append(groups[n-1], run)
-		} else {
-			groups = append(groups, [][]failure{run})
-			last = 0
-		}
-		last = max(last, lastOf(run))
-	}
-	return groups
 }
 
 // insecure reports whether the runs of some domains are enough for an outage: that of one domain, or those
