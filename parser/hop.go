@@ -12,7 +12,7 @@ import (
 // four that send. Then each message is in it under several queue ids, and only the last host delivers
 // it. A relay is such a hop if the log itself proves it, once: the reply of the relay names a queue id
 // ("queued as ID"), and another host or instance logs the arrival of a message with that id and the
-// same Message-ID. Its lines may be before or after the delivery's, since they reach a log server on
+// same Message-ID. Its lines may come before or after the delivery's, since they reach a log server by
 // different ways. The reply alone proves nothing, since any server may say anything.
 
 // hops are the relays that pass mail on to another host or instance.
@@ -88,8 +88,9 @@ func (q *Queue) passOn(e *queued, d *bounce.Delivery, reply string) bool {
 		q.hops.claimed = make(map[uint64]claim)
 	}
 	q.hops.claimed[h] = c
-	e.passed = e.passed || q.hops.known[c.relay]
-	return q.hops.known[c.relay]
+	known := q.hops.known[c.relay]
+	e.passed = e.passed || known
+	return known
 }
 
 // comesFrom finds the delivery that a new message comes from, if that was logged before.

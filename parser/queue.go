@@ -96,8 +96,8 @@ type queued struct {
 	inUse       bool
 }
 
-// key is a Key of one log, whose queue id is still in the line. The strings host and instance remain valid and
-// are the same for every line.
+// key is a Key of one log, whose queue id is still in the line. The strings host and instance remain
+// valid and are the same for every line.
 type key struct {
 	log      int32 // of the parser
 	host     string

@@ -225,8 +225,8 @@ func (c *cache[T]) get(ctx context.Context, key string, w want, build maker[T]) 
 }
 
 // look returns the kept value and the value in work; the caller must call leave for the latter. If
-// no value is in work and rest is zero, the kept one is acceptable, or has the error of its build. After rest the value may be
-// built again.
+// no value is in work and rest is zero, the kept one is acceptable, or has the error of its build.
+// After rest the value may be built again.
 func (c *cache[T]) look(key string, asked time.Time, w want, build maker[T]) (kept, next *made[T], rest time.Duration) {
 	now := c.versions.now()
 	c.mu.Lock()
