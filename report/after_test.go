@@ -76,3 +76,43 @@ func TestEndedSinceQuietNights(t *testing.T) {
 		}
 	}
 }
+
+// TestLaterEntry holds that the report has the check and the command of an incident beside its period: one
+// that began since, or whose end is not known.
+func TestLaterEntry(t *testing.T) {
+	const morning = 7 * hour
+	for _, c := range []struct {
+		name            string
+		at              time.Duration // the first of 40 refusals
+		sentence, entry string
+		command         string
+	}{
+		{
+			"began since", 4*oneDay + hour, "After the period: big.example defers shop.example: listed by spamhaus-zen, since 2026-05-08 01:00, all ",
+			"After the period: big.example defers shop.example: listed by spamhaus-zen (since 2026-05-08 01:00). Check first: ", "bouncelog report --since 2026-05-08 --db x.db",
+		},
+		{
+			"no mail since", 2*oneDay + 18*hour, "Not known to have ended: big.example defers shop.example: listed by spamhaus-zen, since 2026-05-06 18:00, last seen 2026-05-06 23:51, all ",
+			"Not known to have ended: big.example defers shop.example: listed by spamhaus-zen (since 2026-05-06 18:00). Check first: ", "bouncelog report --since 2026-05-06 --db x.db",
+		},
+	} {
+		refused := deferrals("big.example", 40, c.at, 9*time.Minute, hour, 0, "")
+		for i := range refused {
+			refused[i].listed = true
+		}
+		build := queueBuild(t, 4*oneDay+morning, sent("fine.example", 8*200, 0, oneDay/200), sent("big.example", 2*200, 0, oneDay/200), refused)
+		r := build(Options{Filter: store.Filter{Since: mondays.Add(3 * oneDay), Until: mondays.Add(4 * oneDay)}, Location: time.UTC, Rerun: []string{"--db", "x.db", "-d", "2026-05-07"}})
+		if !strings.Contains(r.Verdict.Sentence, c.sentence) {
+			t.Errorf("%s: %q, want %q", c.name, r.Verdict.Sentence, c.sentence)
+		}
+		var found []Note
+		for _, n := range r.verdictSection(false).Notes {
+			if strings.HasPrefix(n.Text, c.entry) {
+				found = append(found, n)
+			}
+		}
+		if len(found) != 1 || found[0].Command != c.command || r.Verdict.Later[0].Command != c.command {
+			t.Errorf("%s: %+v, want %q and the command %q", c.name, found, c.entry, c.command)
+		}
+	}
+}

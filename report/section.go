@@ -4,6 +4,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"time"
 
 	"bouncelog/bounce"
 	"bouncelog/internal/table"
@@ -116,6 +117,21 @@ func (o Options) command(words ...string) string {
 		words = append(words, o.Rerun[i])
 	}
 	return strings.Join(words, " ")
+}
+
+// commandSince returns the command for a report from the day of a time to the end of the logs.
+func (o Options) commandSince(at time.Time) string {
+	var rest []string
+	for i := 0; i < len(o.Rerun); i++ {
+		switch o.Rerun[i] {
+		case "-d", "--since", "--until":
+			i++ // its value
+		default:
+			rest = append(rest, o.Rerun[i])
+		}
+	}
+	o.Rerun = rest
+	return o.command("report", "--since", at.In(o.Location).Format(time.DateOnly))
 }
 
 // problemsCommand returns the command that lists all problems with their facts.

@@ -207,6 +207,11 @@ func (r *Report) verdictSection(wide bool) Section {
 	if more := len(v.Ended) - len(s.Over); more > 0 {
 		s.say("", "Further ended incidents, see below: %d.", more)
 	}
+	for i := range v.Later[:min(len(v.Later), EndedShown)] {
+		in := &v.Later[i]
+		words := r.laterWords(in)
+		s.say(in.Command, "%s: %s (since %s). Check first: %s Run:", strings.ToUpper(words[:1])+words[1:], table.Cut(in.Title, longest), r.Clock(in.Since), table.Cut(in.Check, longest))
+	}
 	if b := v.Background; b != nil {
 		s.say(b.Command, "Background: %s refused at %s, %s of all mail%s. Run:", table.Count(int64(b.Messages), "message"), table.Count(int64(b.Providers), "provider"), b.Share, r.WholeWords())
 	}

@@ -239,7 +239,7 @@ func (r *Report) buildVerdict(ctx context.Context, s store.Reader, o Options) er
 		}
 		v.Quiet = optional(known(span.Last))
 	}
-	v.EndedBefore, v.Later = r.besides(r.before), r.besides(r.later)
+	v.EndedBefore, v.Later = r.besides(o, r.before), r.besides(o, r.later)
 	r.Verdict = v
 	v.say(r)
 	return nil
@@ -367,11 +367,11 @@ func (r *Report) incidentOf(i int) Incident {
 }
 
 // besides returns problems of a time beside the period as incidents. They have no share: the mail of
-// the period is other mail.
-func (r *Report) besides(list []problem.Problem) (incidents []Incident) {
+// the period is other mail. Their command is for a report of their time.
+func (r *Report) besides(o Options, list []problem.Problem) (incidents []Incident) {
 	for i := range list {
 		in := r.incident(&list[i])
-		in.Share = 0
+		in.Share, in.Command = 0, o.commandSince(in.Since)
 		incidents = append(incidents, in)
 	}
 	return incidents
@@ -733,6 +733,9 @@ func (v *Verdict) say(r *Report) {
 			good(" %s: ", strings.ToUpper(words[:1])+words[1:])
 			bad("%s", in.Title)
 			good(", since %s", r.Clock(in.Since))
+			if p := r.Period.Since; p != nil && in.Until.Before(*p) {
+				good(", last seen %s", r.Clock(in.Until))
+			}
 			if !in.Earlier { // the figures are for the time of the search
 				good(", %s", in.harm())
 			}
