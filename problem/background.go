@@ -129,7 +129,8 @@ func perDay(n int, d time.Duration) float64 { return float64(n) * 24 / max(d.Hou
 // few reports whether less than an incident was refused. The period may hold only the end of a
 // larger problem. So a problem is not few if an incident was refused on each day since its onset,
 // and that was most mail of the same senders or many messages a day; nor if it was refused on each day
-// up to some time, and all mail of these senders up to the last refusal.
+// up to some time, and all mail of these senders up to the last refusal. A receiver at fault may take other
+// mail.
 func (p *Problem) few() bool {
 	if p.Homemade() || p.Messages >= IncidentLeast {
 		return false
@@ -142,5 +143,5 @@ func (p *Problem) few() bool {
 	if t.Refused == t.Tried { // an incident once, and no mail was taken until its last refusal
 		daily = max(daily, p.peak)
 	}
-	return daily < IncidentLeast || 2*t.Refused <= t.Tried && daily <= noisePerDay
+	return daily < IncidentLeast || 2*t.Refused <= t.Tried && daily <= noisePerDay && !theirs(p.Cause)
 }

@@ -50,6 +50,8 @@ func TestBackground(t *testing.T) {
 		{"one so far today, of one in a day or two", Problem{Reason: bounce.Blocklist, Messages: 1, SenderDomains: senders(1), Ongoing: true, FirstHeard: at.Add(-130 * time.Hour)}, &Tried{Refused: 7, Tried: 7, Since: at.Add(-130 * time.Hour), Until: at}, 1, true},
 		{"one so far today, and one yesterday", Problem{Reason: bounce.Blocklist, Messages: 1, SenderDomains: senders(1), Ongoing: true, FirstHeard: at.Add(-5 * time.Hour)}, &Tried{Refused: 2, Tried: 2}, 1, true},
 		{"a likely problem has thresholds of its own", Problem{Level: Likely, Messages: 4, SenderDomains: senders(1)}, nil, 900, false},
+		{"the last two of half of the mail, by a fault of the receiver", Problem{Level: Likely, Cause: causeHosted, Messages: 2, SenderDomains: senders(1), FirstHeard: at.Add(-72 * time.Hour)}, &Tried{Refused: 30, Tried: 62, Since: at.Add(-72 * time.Hour), Until: at}, 900, false},
+		{"the last two of half of the mail of one sender", Problem{Level: Likely, Cause: causeUnknown, Messages: 2, SenderDomains: senders(1), FirstHeard: at.Add(-72 * time.Hour)}, &Tried{Refused: 30, Tried: 62, Since: at.Add(-72 * time.Hour), Until: at}, 900, true},
 		{"a likely problem of two messages", Problem{Level: Likely, Messages: 2, SenderDomains: senders(1)}, nil, 900, true},
 	} {
 		p := c.p

@@ -92,6 +92,10 @@ func TestLaterEntry(t *testing.T) {
 			"After the period: big.example defers shop.example: listed by spamhaus-zen (since 2026-05-08 01:00). Check first: ", "bouncelog report --since 2026-05-08 --db x.db",
 		},
 		{
+			"too few in the period", 4*oneDay - 15*time.Minute, "Proven after the period: big.example defers shop.example: listed by spamhaus-zen, since 2026-05-07 23:45, all ",
+			"Proven after the period: big.example defers shop.example: listed by spamhaus-zen (since 2026-05-07 23:45). Check first: ", "bouncelog report --since 2026-05-07 --db x.db",
+		},
+		{
 			"no mail since", 2*oneDay + 18*hour, "Not known to have ended: big.example defers shop.example: listed by spamhaus-zen, since 2026-05-06 18:00, last seen 2026-05-06 23:51, all ",
 			"Not known to have ended: big.example defers shop.example: listed by spamhaus-zen (since 2026-05-06 18:00). Check first: ", "bouncelog report --since 2026-05-06 --db x.db",
 		},

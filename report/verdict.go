@@ -620,10 +620,15 @@ func (v *Verdict) oursEnded() *Incident {
 	return &v.Ended[i]
 }
 
-// laterWords says why an incident is one of Later: it had a refusal after the period, or none in it.
+// laterWords says why an incident is one of Later: it had its first refusal after the period, or none in it,
+// or too few to prove it.
 func (r *Report) laterWords(in *Incident) string {
-	if since := r.Period.Since; since != nil && in.Until.Before(*since) {
+	since := r.Period.Since
+	switch {
+	case since != nil && in.Until.Before(*since):
 		return "not known to have ended"
+	case in.Since.Before(r.End()):
+		return "proven after the period"
 	}
 	return "after the period"
 }
