@@ -925,7 +925,7 @@ type outage struct {
 	found    string        // the cause that its failures were read for
 	host     string        // the mail host that fails, if others deliver
 	search   *outageSearch // the search for its mail; nil: that for the mail of all hosts
-	believed bool          // of theirCauses: see lapse
+	believed bool          // the recipients are unknown for good: see lapse
 	partial  bool          // the same
 	refusing string        // of a partial lapse: the host that refuses, if another one takes mail
 	kinds    [evidenceKinds]bool
@@ -1420,7 +1420,7 @@ func (w *outageSearch) measure(ctx context.Context, x *outage, p *Problem) error
 			first = t
 		}
 	}
-	p.Ongoing = !ended && !settled && w.end.sub(until) < w.o.Quiet() && !x.believed
+	p.Ongoing = !ended && !settled && w.end.sub(until) < w.o.Quiet()
 	waiting := map[uint64]bool{}
 	for i := range x.period {
 		if a := &x.period[i]; !a.hard() && (a.after == 0 || a.after > w.last) && !x.returned[a.message] {
@@ -1432,8 +1432,6 @@ func (w *outageSearch) measure(ctx context.Context, x *outage, p *Problem) error
 		p.Effect = EffectDelayed
 	}
 	switch {
-	case x.believed:
-		p.Ended = "after three days the refusals are believed"
 	case ended && len(reached) > 0:
 		p.Ended = fmt.Sprintf("%s reached since", table.Count(int64(len(reached)), "recipient"))
 	case ended:

@@ -138,6 +138,11 @@ var (
 		firstCheck:       "The list of mailboxes that the store looks into (Dovecot: doveadm user ADDRESS; Postfix: postmap -q ADDRESS with virtual_mailbox_maps or local_recipient_maps): is the database or file there, readable and complete, and is the volume of the mailboxes mounted?",
 		otherExplanation: "These mailboxes were removed on purpose.", disprovedBy: "A look-up of one of these addresses that says that it does not exist, as it should.",
 	}
+	believedTableKind = outageKind{
+		does:             "refuses recipients who took mail before as unknown, for more than three days: their addresses are no longer valid",
+		firstCheck:       "The new addresses of these recipients: ask them or the postmaster of {domain}, by another way than mail. Correct the old ones where this mail comes from (address books, lists, forms), or suppress them (bouncelog suppress), and send the returned mail again to the new ones.",
+		otherExplanation: "The list of the domain's mailboxes is still lost.", disprovedBy: "Mail to these recipients that is taken again.",
+	}
 	unrelayedKind = outageKind{
 		place:            "at the relay host {hop}, which does not relay mail of this server",
 		firstCheck:       "What the relay host wants of this server: a login (Postfix: smtp_sasl_auth_enable, smtp_sasl_password_maps and whether postmap was run; Exim: client authenticators, passwd.client), the port for that (587), or this server's address in the list that its provider keeps; and whether the name is that of the relay host (Postfix: relayhost, transport_maps; Exim: route_list, dc_smarthost).",
@@ -256,6 +261,8 @@ func (x *outage) usualKind() outageKind {
 		}
 		k.does = strings.Replace(k.does, "{host}", host, 1)
 		return k
+	case x.believed:
+		return believedTableKind
 	case x.cause == causeClosed:
 		k := outageKinds[causeClosed]
 		what, check := closedWords(x.run[0].Reason, x.run[0].Detail)
@@ -314,6 +321,7 @@ func (x *outage) problem() *Problem {
 		Scan:    "bouncelog report --reason " + onset.Reason.String(),
 		Reasons: map[bounce.Reason]int64{}, keys: []key{{what: outageOf, detail: x.cause}}, failedTo: map[domainReason]int64{},
 	}
+	p.believed = x.believed
 	if x.kinds[relayed] {
 		p.relay = ascii.Lower(onset.RelayHost)
 	}

@@ -127,6 +127,7 @@ type Problem struct {
 	Reasons map[bounce.Reason]int64 `json:"-"`
 
 	delayed   bool    // see incident.delayed
+	believed  bool    // see outage.believed
 	peak      float64 // see incident.peak
 	rows      rows
 	keys      []key

@@ -180,7 +180,7 @@ func (w *outageSearch) unknownDomains(all, run []failure) int {
 // A lapse is a run of failures of one domain that took mail before.
 type lapse struct {
 	run      []failure
-	believed bool // it was refused for longer than tableLasts
+	believed bool // it lasts for longer than tableLasts
 	partial  bool // the domain took other mail meanwhile: see partial.go
 }
 
@@ -498,11 +498,8 @@ func (w *outageSearch) refusedAll(ctx context.Context, f store.Filter, s *silenc
 		if s.wasFull(&x) {
 			continue
 		}
-		if len(l.run) > 0 && x.at.sub(l.run[0].at) >= tableLasts {
-			l.believed = true
-			break
-		}
 		l.run = append(l.run, x)
+		l.believed = x.at.sub(l.run[0].at) >= tableLasts
 		recipients[x.recipient] = true
 		if tookBefore(r, w.o.Valid) {
 			valid[x.recipient] = true
@@ -582,7 +579,7 @@ func (w *outageSearch) lapsed(ctx context.Context, cause string) (list []*outage
 			return nil, err
 		}
 		if x != nil {
-			x.found, x.believed, x.partial = cause, l.believed, l.partial
+			x.found, x.believed, x.partial = cause, l.believed && cause == causeTable, l.partial
 			if x.partial {
 				if x.refusing, err = w.refusingHost(ctx, l.run); err != nil {
 					return nil, err

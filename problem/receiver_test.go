@@ -172,7 +172,7 @@ func TestReceiverWithoutMail(t *testing.T) {
 }
 
 // TestReceiverCourse holds the figures and the end of an incident of the receiver, and that
-// refusals that last for three days are believed.
+// recipients who are unknown for more than three days are believed to be.
 func TestReceiverCourse(t *testing.T) {
 	const gap = 20 * time.Minute
 	others := spread(6*72, 15, 0, gap, mail{outcome: good, code: 250, relay: "mx.d%d.example"})
@@ -189,8 +189,19 @@ func TestReceiverCourse(t *testing.T) {
 	if len(during) != 1 || !during[0].Ongoing || during[0].ID != p.ID || during[0].Messages != 6 {
 		t.Errorf("%+v", during)
 	}
-	for _, p := range problemsOf(t, join(others, took(0, 12), spread(5*24, 1, day, time.Hour, unknown))) {
-		if p.Cause == "user_table" && (p.Ongoing || p.Until.After(begin.Add(4*day)) || !strings.Contains(p.Ended, "three days")) {
+	for hours, want := range map[int]string{2 * 24: "its user table may be at fault", 4 * 24: "their addresses are no longer valid"} {
+		found := slices.DeleteFunc(problemsOf(t, join(others[:72+3*hours], took(0, 12), spread(hours, 1, day, time.Hour, unknown))), func(p problem.Problem) bool { return p.Cause != "user_table" })
+		if len(found) != 1 || !found[0].Ongoing || found[0].ID != p.ID || found[0].Messages != hours || !strings.HasSuffix(found[0].Title, want) {
+			t.Errorf("%d hours: %+v, want %q", hours, found, want)
+			continue
+		}
+		if you := found[0].WhoActs() == bounce.ScopeSender; you != strings.Contains(found[0].FirstCheck, "Correct the old ones") {
+			t.Errorf("%d hours: who acts: %v, check %q", hours, found[0].WhoActs(), found[0].FirstCheck)
+		}
+	}
+	full := mail{says: "552 5.2.2 Mailbox quota exceeded", outcome: bounce.Hard, to: "partner.example", relay: "mx.partner.example", stage: bounce.StageRcpt}
+	for _, p := range problemsOf(t, join(others, took(0, 12), spread(4*24, 1, day, time.Hour, full))) {
+		if p.Cause == "storage_full" && (!p.Ongoing || p.Messages != 4*24 || p.WhoActs() != bounce.ScopeRemote) {
 			t.Errorf("%+v", p)
 		}
 	}

@@ -209,7 +209,7 @@ func (p *Problem) Theirs() bool {
 func (p *Problem) WhoActs() bounce.Scope {
 	scope := judge.ReasonText(p.Reason).Scope
 	switch {
-	case p.Theirs(), theirs(p.Cause) && !p.asked:
+	case p.Theirs(), theirs(p.Cause) && !p.asked && !p.believed:
 		return bounce.ScopeRemote
 	case p.asked, p.Unreached(), p.Homemade(), scope == bounce.NoScope, p.Cause != causeUnknown:
 		return bounce.ScopeSender
