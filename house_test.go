@@ -126,7 +126,7 @@ func TestImportDirection(t *testing.T) {
 }
 
 // layered are the packages without circles of files. store/sqlite has a test of its own, which holds the order.
-var layered = []string{"cmd/bouncelog", "internal/metrics", "internal/provider", "internal/redact", "store", "web"}
+var layered = []string{"cmd/bouncelog", "ingest", "internal/metrics", "internal/provider", "internal/redact", "store", "top", "web"}
 
 // TestFileCircles holds that no file of a layered package uses, in however many steps, a file that
 // uses it: each can be read after those that it uses.

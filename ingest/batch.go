@@ -35,13 +35,6 @@ func (g *Ingester) Flush() error {
 	return g.send(true)
 }
 
-// A filled batch is ready to be stored.
-type filled struct {
-	*store.Batch
-	commit bool     // it and what came before become visible
-	hops   []string // if there are new ones, all of them are noted after the commit
-}
-
 // send passes the batch to the goroutine that stores, and takes an empty one. It blocks while all
 // others wait to be stored.
 func (g *Ingester) send(commit bool) error {

@@ -39,7 +39,7 @@ const incidentPeriod = 24 * time.Hour
 // incidents asks for the verdict of the last day, or of the window if that is longer.
 func (a *asker) incidents(ctx context.Context, r store.Reader, window time.Duration, now time.Time) (out *incidents, err error) {
 	out = &incidents{asked: now, period: max(window, incidentPeriod)}
-	if out.of, err = a.periodOf(ctx, r, out.period, now); err != nil {
+	if out.of, err = a.o.period(ctx, r, out.period, now, a.ends); err != nil {
 		return nil, err
 	}
 	if !a.o.Until.IsZero() { // what began before the period goes on in it
@@ -86,4 +86,10 @@ func (a *asker) incidents(ctx context.Context, r store.Reader, window time.Durat
 		out.list = append(out.list, in)
 	}
 	return out, nil
+}
+
+// command returns the command that reports the incidents.
+func (in *incidents) command(c *CommandWords) string {
+	line := []string{"report", "--section=verdict,problems", "--all"}
+	return c.withThresholds().of(in.of, line...)
 }

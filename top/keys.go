@@ -1,354 +1,19 @@
 package top
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 	"unicode"
 
 	"charm.land/bubbles/v2/key"
 
 	"bouncelog/bounce"
-	"bouncelog/internal/provider"
-	"bouncelog/internal/table"
 	"bouncelog/judge"
 )
 
-// A state is the part of the screen that keys change. A frame depends on it and on data only.
-type state struct {
-	width, height int
-	view          view
-	window        int    // place in windows
-	fixed         bool   // the options have set the period
-	listing       bool   // there are no keys: of a listing
-	stack         []page // the table first, what was opened last at the end
-	tables        [len(viewNames)]page
-	typing        bool // keys go to the filter
-	paused        bool
-	pausedAt      time.Time
-	pausedEnd     time.Time // of what was counted then, lines ahead of the clock included
-	said          string    // what the last key did, until the next one
-	explain       func(*bounce.Delivery) judge.Explanation
-	command       CommandWords
-	copied        string // the command that the last key copied, until the next one
-}
-
-// data is the part of the screen that comes from the store and the clock.
-type data struct {
-	now       time.Time
-	location  *time.Location
-	name      string // of the log that is followed; "": a database
-	only      string // what the options select, in words; "": all
-	behind    int64  // bytes of it that are not read yet
-	reading   bool   // it has not been read to its end since the start
-	news      string // what happened to it; badNews: something is wrong with it
-	badNews   bool
-	left      time.Time // when lines left the log, by which commands of it count less; zero: none did
-	err       string
-	incidents *incidents
-
-	since, until time.Time // the period of the options; zero: the window up to now
-}
-
-// A page is one screen with the choices made on it.
-type page struct {
-	kind     kind
-	place    place
-	title    string
-	cursor   int    // a row, below 0 an incident; of a text the first line shown
-	key      string // of the row, which may move; "": the first
-	sort     string // the heading of the column that sorts the rows; "": the worst first
-	filter   string
-	lines    []string  // of a text
-	command  string    // of a text
-	incident *incident // of a text, whose replies enter opens; nil: none
-	ans      *answer   // nil: not there yet
-}
-
-func (s *state) page() *page { return &s.stack[len(s.stack)-1] }
-
-// clockOf returns the time that the screen shows.
-func (s *state) clockOf(d *data) time.Time {
-	if s.paused {
-		return s.pausedAt
-	}
-	return d.now
-}
-
-// question returns the question of the page that is shown; ok is false if the page is a text.
-func (s *state) question() (q question, ok bool) {
-	p := s.page()
-	q = question{kind: p.kind, place: p.place, window: windows[s.window]}
-	if p.kind == pageTable {
-		q.view = s.view
-	}
-	return q, p.kind != pageText
-}
-
-// answered gives an answer to the page that asked, if it still needs it.
-func (s *state) answered(ans *answer) {
-	for i := range s.stack {
-		p := &s.stack[i]
-		if p.kind == ans.kind && p.place == ans.place && ans.window == windows[s.window] && (p.kind != pageTable || ans.view == s.view) {
-			first := p.ans == nil
-			p.ans = ans
-			if p.sort != "" && p.sortedBy() < 0 { // of the options
-				s.said = fmt.Sprintf("there is no column %q: there are %s", p.sort, strings.Join(p.headings(), ", "))
-				p.sort = ""
-			}
-			if p.kind == pageMessage && first {
-				p.cursor = s.lineOf(p)
-			}
-		}
-	}
-}
-
-// isOf reports whether a line of a trace begins an attempt for a recipient, or its end.
-func isOf(line, recipient string) bool {
-	return recipient != "" && strings.HasPrefix(line, "  ") && !strings.HasPrefix(line, "   ") && strings.Contains(line, "<"+table.Clean(recipient)+">")
-}
-
-// lineOf returns the line at which the trace of a message opens: the last event of the chosen
-// recipient, if that is below the screen, under the line that counts those above.
-func (s *state) lineOf(p *page) int {
-	at, text := 0, p.text()
-	for i, l := range text {
-		if isOf(l, p.place.recipient) && !strings.HasPrefix(l, "  in the end: ") {
-			at = i
-		}
-	}
-	above, block := len(folds(text[:at], s.width)), len(folds(text[at:min(at+blockLines, len(text))], s.width))
-	if above+block <= s.textRoom() {
-		return 0
-	}
-	return above - 1
-}
-
-const (
-	blockLines = 4 // of an attempt: when, the reply, the reason, the end
-	textHead   = 3 // lines above a text: the head, the rates, the way to it
-)
-
-// textRoom returns how many lines of a text fit on the screen.
-func (s *state) textRoom() int { return s.height - textHead - len(footLines(s)) }
-
-// firstLine returns the first line that is shown of a text of n lines: the line that the page was
-// scrolled to, or an earlier one if the text would end above the foot. Nothing else bounds
-// page.cursor there.
-func (s *state) firstLine(p *page, n int) int { return max(min(p.cursor, n-s.textRoom()), 0) }
-
-func (p *page) text() []string {
-	if p.kind == pageMessage && p.ans != nil {
-		return p.ans.lines
-	}
-	return p.lines
-}
-
-// keyOf returns the key that identifies a row among the others.
-func keyOf(x *row) string { return x.name + "\x00" + x.place.template }
-
-// leaves reports whether a row passes the filter: it contains the filter's word, or does not, as
-// the filter says.
-func (p *page) leaves(has func(word string) bool) bool {
-	word, not := strings.CutPrefix(strings.ToLower(p.filter), "!")
-	return word == "" || has(word) != not
-}
-
-// contains reports whether a text contains a word in lower case, as it is or as it is drawn.
-func contains(text, word string) bool {
-	return strings.Contains(strings.ToLower(text), word) || strings.Contains(word, `\`) && strings.Contains(strings.ToLower(plain(text)), word)
-}
-
-// tail returns the newest failures that pass the filter, folded.
-func (p *page) tail() []fold {
-	return folded(p.ans.recent, func(x *failure) bool { return p.leaves(x.has) })
-}
-
-// rows returns the rows that pass the filter, in their order.
-func (p *page) rows() []row {
-	if p.ans == nil {
-		return nil
-	}
-	rows := slices.Clone(p.ans.table.rows)
-	rows = slices.DeleteFunc(rows, func(x row) bool {
-		return !p.leaves(func(word string) bool {
-			return contains(x.name+" "+provider.Name(x.name)+" "+x.words+" "+x.reason.String(), word) ||
-				strings.Contains(x.says, word) || strings.Contains(word, `\`) && strings.Contains(strings.ToLower(plain(x.says)), word)
-		})
-	})
-	switch at := p.sortedBy(); {
-	case at == len(p.ans.table.columns):
-		slices.SortStableFunc(rows, func(a, b row) int { return strings.Compare(a.name, b.name) })
-	case at >= 0:
-		slices.SortStableFunc(rows, func(a, b row) int {
-			return cmp.Or(cmp.Compare(b.cells[at].n, a.cells[at].n), strings.Compare(a.cells[at].text, b.cells[at].text))
-		})
-	}
-	return rows
-}
-
-// at returns the index of the cursor among rows: the cursor follows its row when that moves.
-func (p *page) at(rows []row) int {
-	if p.cursor < 0 {
-		return p.cursor
-	}
-	if p.key != "" {
-		if i := slices.IndexFunc(rows, func(x row) bool { return keyOf(&x) == p.key }); i >= 0 {
-			return i
-		}
-	}
-	return min(p.cursor, max(len(rows)-1, 0))
-}
-
-// move puts the cursor on a row or, if the index is negative, on an incident.
-func (p *page) move(to, incidents int, rows []row) {
-	p.cursor = min(max(to, -incidents), max(len(rows)-1, 0))
-	p.key = ""
-	if p.cursor > 0 && p.cursor < len(rows) {
-		p.key = keyOf(&rows[p.cursor])
-	}
-}
-
-// selected returns the row at the cursor; nil: none.
-func (p *page) selected() *row {
-	rows := p.rows()
-	if i := p.at(rows); i >= 0 && i < len(rows) {
-		return &rows[i]
-	}
-	return nil
-}
-
-// sortMark marks the column that the rows are sorted by: figures from the largest, names from A. No
-// column is marked if the worst come first.
-const sortMark = "▼"
-
-// heading returns the name of a column; that of the rows' names if at is len(columns).
-func (p *page) heading(at int) string {
-	if at < len(p.ans.table.columns) {
-		return p.ans.table.columns[at].name
-	}
-	return p.ans.table.name
-}
-
-// before returns what precedes the name of a column: the mark, or the blank in its place.
-func (p *page) before(at int) string {
-	if p.sortedBy() == at {
-		return sortMark
-	}
-	return " "
-}
-
-// headings returns the names of the columns by which rows can be sorted, that of the rows' names
-// last.
-func (p *page) headings() (names []string) {
-	for at := range len(p.ans.table.columns) + 1 {
-		names = append(names, p.heading(at))
-	}
-	return names
-}
-
-// sortedBy returns the index of the column that sorts the rows; it is negative if the worst come
-// first.
-func (p *page) sortedBy() int {
-	if p.sort == "" || p.ans == nil {
-		return -1
-	}
-	return slices.Index(p.headings(), p.sort)
-}
-
-// The keys. The foot of the screen and the page of ? explain them.
-var (
-	keyFilter  = key.NewBinding(key.WithKeys("/"), key.WithHelp("/", "filter"))
-	keyOpen    = key.NewBinding(key.WithKeys("enter", "right", "l"), key.WithHelp("↵", "open"))
-	keyLeads   = key.NewBinding(key.WithHelp("↵", "replies"))
-	keyBack    = key.NewBinding(key.WithKeys("esc", "left", "backspace", "h"), key.WithHelp("esc", "back"))
-	keyExplain = key.NewBinding(key.WithKeys("e"), key.WithHelp("e", "explain"))
-	keyTrace   = key.NewBinding(key.WithKeys("t"), key.WithHelp("t", "trace"))
-	keyCopy    = key.NewBinding(key.WithKeys("c"), key.WithHelp("c", "copy"))
-	keySort    = key.NewBinding(key.WithKeys("s"), key.WithHelp("s", "sort"))
-	keyWider   = key.NewBinding(key.WithKeys("+", "="), key.WithHelp("+-", "window"))
-	keyCloser  = key.NewBinding(key.WithKeys("-", "_"))
-	keyPause   = key.NewBinding(key.WithKeys("p"), key.WithHelp("p", "pause"))
-	keyHelp    = key.NewBinding(key.WithKeys("?", "f1"), key.WithHelp("?", "help"))
-	keyQuit    = key.NewBinding(key.WithKeys("q", "ctrl+c"), key.WithHelp("q", "quit"))
-	keyUp      = key.NewBinding(key.WithKeys("up", "k"))
-	keyDown    = key.NewBinding(key.WithKeys("down", "j"))
-	keyPageUp  = key.NewBinding(key.WithKeys("pgup", "ctrl+b"))
-	keyPageDn  = key.NewBinding(key.WithKeys("pgdown", "space", "ctrl+f"))
-	keyHome    = key.NewBinding(key.WithKeys("home", "g"))
-	keyScroll  = key.NewBinding(key.WithHelp("↑↓", "scroll"))
-	keyEnd     = key.NewBinding(key.WithKeys("end", "G"))
-	keyNext    = key.NewBinding(key.WithKeys("tab"))
-)
-
-// footKeys are the keys of the foot in their order, with the order in which they are left out if
-// there is no room for all. Help and quit always stay: help explains the others.
-func (s *state) footKeys() (keys, goes []key.Binding) {
-	p := s.page()
-	sort := keySort
-	if p.sortedBy() >= 0 {
-		sort = key.NewBinding(key.WithHelp("s", "sort: "+p.sort))
-	}
-	if p.kind == pageText || p.kind == pageMessage {
-		keys, goes = []key.Binding{keyBack, keyScroll, keyCopy, keyPause, keyHelp, keyQuit}, []key.Binding{keyPause, keyCopy, keyScroll, keyBack}
-		if p.incident != nil {
-			keys, goes = slices.Insert(keys, 1, keyLeads), append(goes, keyLeads)
-		}
-		return keys, goes
-	}
-	keys = []key.Binding{keyOpen, keyFilter, keyExplain, keyTrace, keyCopy, sort, keyWider, keyPause, keyHelp, keyQuit}
-	goes = []key.Binding{keyPause, keyTrace, keyCopy, keyWider, keySort, keyExplain, keyFilter, keyOpen}
-	if s.fixed {
-		keys = slices.DeleteFunc(keys, func(k key.Binding) bool { return k.Help().Key == keyWider.Help().Key })
-	}
-	if len(s.stack) > 1 {
-		keys, goes = slices.Insert(keys, 0, keyBack), append(goes, keyBack)
-	}
-	return keys, goes
-}
-
-// helpText is the page of ?.
-var helpText = []string{
-	"Tables",
-	"  1 2 3 4 5 6   providers, domains, reasons, senders, queue, replies; tab: next",
-	"  s             sort by the next column, which ▼ marks; else the worst come first",
-	"  /             show only rows and failures with a word; !word leaves them out",
-	"  + -           a longer or shorter window: 5m 15m 1h 4h 24h 7d",
-	"",
-	"Rows",
-	"  ↑ ↓ k j       move, also pgup pgdn home end; the incidents are above the first",
-	"  enter         open: a provider, its replies, their recipients, one message",
-	"  e             explain the last reply: its meaning, and what to do",
-	"  t             trace the message that got it",
-	"  esc           back; drop the filter",
-	"",
-	"Screen",
-	"  c             send the command for what is shown to the clipboard, and show it",
-	"  p             pause, and go on",
-	"  q             quit",
-	"",
-	"Marks of a provider or domain; below 20 messages there is none",
-	"  ✖  refuses most of our mail, for a reason that is ours or not named",
-	"  ▲  does not take most messages, for another reason",
-	"  ●  takes what we send",
-	"  ◐  takes other mail: an incident is going on there",
-	"Marks of a reason, a reply or a failure",
-	"  ✖  is about us",
-	"  ▲  is not",
-	"",
-	"Columns",
-	"  deliv.        share of the attempts that delivered",
-	"  wait          still queued; the queue has ages in minutes, as qshape(1)",
-	"  refused       failures for a reason that is ours or not named",
-	"  change        against the window before; – where the logs do not cover it",
-	"  last words    the last reply; in brackets the reason, where it is older",
-	"",
-	"Rates",
-	"  The mean of the last twelfth of the window, a minute at least, and of the step",
-	"  that runs; – where the logs have no line of that time or less than a minute.",
-}
+// A keyPress is a key as bubbletea names it, and what it types.
+type keyPress struct{ name, text string }
 
 // An effect is what a key asks the model to do.
 type effect struct {
@@ -727,4 +392,40 @@ func (s *state) openReplies(in *incident, d *data) {
 		s.window++
 	}
 	s.open(next)
+}
+
+func (k keyPress) String() string { return k.name }
+
+// answered gives an answer to the page that asked, if it still needs it.
+func (s *state) answered(ans *answer) {
+	for i := range s.stack {
+		p := &s.stack[i]
+		if p.kind == ans.kind && p.place == ans.place && ans.window == windows[s.window] && (p.kind != pageTable || ans.view == s.view) {
+			first := p.ans == nil
+			p.ans = ans
+			if p.sort != "" && p.sortedBy() < 0 { // of the options
+				s.said = fmt.Sprintf("there is no column %q: there are %s", p.sort, strings.Join(p.headings(), ", "))
+				p.sort = ""
+			}
+			if p.kind == pageMessage && first {
+				p.cursor = s.lineOf(p)
+			}
+		}
+	}
+}
+
+// lineOf returns the line at which the trace of a message opens: the last event of the chosen
+// recipient, if that is below the screen, under the line that counts those above.
+func (s *state) lineOf(p *page) int {
+	at, text := 0, p.text()
+	for i, l := range text {
+		if isOf(l, p.place.recipient) && !strings.HasPrefix(l, "  in the end: ") {
+			at = i
+		}
+	}
+	above, block := len(folds(text[:at], s.width)), len(folds(text[at:min(at+blockLines, len(text))], s.width))
+	if above+block <= s.textRoom() {
+		return 0
+	}
+	return above - 1
 }

@@ -50,14 +50,6 @@ type turn struct {
 	next   time.Time // not before
 }
 
-// A stamp is the version of the stored data when a question was asked. Versions belong to one
-// opening of the store: after another opening the same number may mean other data.
-type stamp struct {
-	opened  int
-	version int64
-	known   bool // there is one
-}
-
 type (
 	tickMsg time.Time
 	// told is the result of a look at the store: an answer, incidents, an error or, if nothing was
@@ -71,11 +63,7 @@ type (
 		looked    time.Time
 		took      time.Duration // see Options.Work
 	}
-	// A keyPress is a key as bubbletea names it, and what it types.
-	keyPress struct{ name, text string }
 )
-
-func (k keyPress) String() string { return k.name }
 
 // stored returns the present version of the stored data.
 func (m *model) stored() stamp {

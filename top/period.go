@@ -9,40 +9,40 @@ import (
 )
 
 // A period is what a screen counts, in whole seconds. It selects the attempts that "report --since"
-// with the same words selects at the same moment; see [asker.periodOf].
+// with the same words selects at the same moment; see [Options.period].
 type period struct {
 	since time.Time
 	now   time.Time // the end of the second that runs: what the clock has reached
 	until time.Time // not included: now, or later where lines are stamped ahead of the clock
 }
 
-// periodOf returns the period of a window that ends at a moment, or the period of the options. It
+// period returns the period of a window that ends at a moment, or the period of the options. It
 // begins where the report begins: at the same time, rounded up to a second, as stores round it. The
 // report's end is open; this end is after every attempt that is stored, so that a command can name
-// it.
-func (a *asker) periodOf(ctx context.Context, r store.Reader, window time.Duration, at time.Time) (p period, err error) {
-	if !a.o.Until.IsZero() {
-		until := ceilSecond(a.o.Until)
-		return period{since: ceilSecond(a.o.Since), now: until, until: until}, nil
+// it. ends is what is not counted any more, of a screen that is paused; zero: all counts.
+func (o *Options) period(ctx context.Context, r store.Reader, window time.Duration, at, ends time.Time) (p period, err error) {
+	if !o.Until.IsZero() {
+		until := ceilSecond(o.Until)
+		return period{since: ceilSecond(o.Since), now: until, until: until}, nil
 	}
-	since, err := when.ParseTime(spanShort(window), at.In(a.o.Location))
+	since, err := when.ParseTime(spanShort(window), at.In(o.Location))
 	if err != nil {
 		return p, err
 	}
 	p.since = ceilSecond(since)
-	p.now = at.In(a.o.Location).Truncate(time.Second).Add(time.Second)
+	p.now = at.In(o.Location).Truncate(time.Second).Add(time.Second)
 	p.until = p.now
-	if !a.ends.IsZero() {
-		if a.ends.After(p.until) {
-			p.until = a.ends
+	if !ends.IsZero() {
+		if ends.After(p.until) {
+			p.until = ends
 		}
 		return p, nil
 	}
-	f := a.o.Filter
+	f := o.Filter
 	f.Since = p.now
 	ahead, err := r.Span(ctx, f)
 	if !ahead.IsZero() {
-		p.until = ahead.Last.In(a.o.Location).Truncate(time.Second).Add(time.Second)
+		p.until = ahead.Last.In(o.Location).Truncate(time.Second).Add(time.Second)
 	}
 	return p, err
 }
@@ -105,3 +105,6 @@ func (c *comparison) words(now time.Time, loc *time.Location) (long, short strin
 	short = "change: of " + ends(c.now)
 	return short + " against " + ends(c.then) + ", what the logs cover", short
 }
+
+// silentAfter is the age of the last line from which on the age is a warning.
+const silentAfter = 10 * time.Minute

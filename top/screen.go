@@ -221,9 +221,6 @@ func smallFrame(w, h int, how look) string {
 	return strings.Join(out, "\n")
 }
 
-// silentAfter is the age of the last line from which on the age is a warning.
-const silentAfter = 10 * time.Minute
-
 // heldFor is for how long an answer counts as one of now.
 const heldFor = 5 * time.Second
 
@@ -239,9 +236,6 @@ func (ans *answer) asOf(now time.Time) time.Time {
 // aheadAfter is how far lines may be ahead of the clock before that is a warning: the clock is
 // wrong, or stamps were read in the wrong time zone (--tz).
 const aheadAfter = time.Minute
-
-// behindShown is the number of unread bytes of a log from which on the head shows it.
-const behindShown = 1 << 20
 
 // headLine shows how current the screen is.
 func headLine(s *state, d *data) line {
@@ -852,19 +846,6 @@ func textBody(s *state, page *page) []line {
 	return lines
 }
 
-// folds wraps lines at the width of the screen, each further line as far in as the first.
-func folds(text []string, n int) (out []string) {
-	for _, t := range text {
-		t = plain(t)
-		in := len(t) - len(strings.TrimLeft(t, " "))
-		in = min(in, n/2)
-		for _, l := range wrap(t, n-in) {
-			out = append(out, strings.Repeat(" ", in)+l)
-		}
-	}
-	return out
-}
-
 const (
 	footAtMost = 4 // lines of the foot
 	footLeaves = 5 // lines that a foot with a command leaves of a screen: it is to be whole
@@ -922,33 +903,10 @@ func footLines(s *state) (lines []line) {
 	}
 }
 
-// spanShort formats a length of time as the options write it.
-func spanShort(d time.Duration) string {
-	switch {
-	case d < time.Minute:
-		return fmt.Sprintf("%ds", d/time.Second)
-	case d >= 48*time.Hour && d%(24*time.Hour) == 0:
-		return fmt.Sprintf("%dd", d/(24*time.Hour))
-	case d%time.Hour == 0:
-		return fmt.Sprintf("%dh", d/time.Hour)
-	}
-	return fmt.Sprintf("%dm", d/time.Minute)
-}
+// textRoom returns how many lines of a text fit on the screen.
+func (s *state) textRoom() int { return s.height - textHead - len(footLines(s)) }
 
-// clock formats a time of day, with the date if it is not today.
-func clock(t, now time.Time, loc *time.Location) string {
-	t, now = t.In(loc), now.In(loc)
-	if t.Format(time.DateOnly) == now.Format(time.DateOnly) {
-		return t.Format(time.TimeOnly)
-	}
-	return t.Format("01-02 15:04")
-}
-
-// minute is clock without the seconds.
-func minute(t, now time.Time, loc *time.Location) string {
-	t, now = t.In(loc), now.In(loc)
-	if t.Format(time.DateOnly) == now.Format(time.DateOnly) {
-		return t.Format("15:04")
-	}
-	return t.Format("01-02 15:04")
-}
+// firstLine returns the first line that is shown of a text of n lines: the line that the page was
+// scrolled to, or an earlier one if the text would end above the foot. Nothing else bounds
+// page.cursor there.
+func (s *state) firstLine(p *page, n int) int { return max(min(p.cursor, n-s.textRoom()), 0) }

@@ -11,7 +11,6 @@ import (
 
 	"bouncelog/bounce"
 	"bouncelog/internal/provider"
-	"bouncelog/judge"
 	"bouncelog/report"
 	"bouncelog/store"
 )
@@ -100,29 +99,6 @@ func (x *row) setLast(last *store.Attempt) {
 	} else {
 		x.words = reasonText(x.reason)
 	}
-}
-
-// replyText returns a reply in one line, beginning with its code; the reason in brackets if nothing
-// was answered.
-func replyText(a *store.Attempt) string {
-	if a.Response == "" {
-		return reasonText(a.Reason)
-	}
-	if a.Code == 0 || bounce.ReplyCode(a.Response) != 0 {
-		return a.Response
-	}
-	code := codes(a.Code, a.Enhanced)
-	if _, enhanced, ok := strings.Cut(code, " "); ok && strings.HasPrefix(a.Response, enhanced) {
-		code, _, _ = strings.Cut(code, " ")
-	}
-	return code + " " + a.Response
-}
-
-func reasonText(r bounce.Reason) string {
-	if r == bounce.NoReason {
-		return ""
-	}
-	return "(" + judge.ReasonText(r).Title + ")"
 }
 
 // places returns the table of providers or domains, with those that mail waits for and those where
@@ -326,17 +302,6 @@ func repliesTable(now []store.Reply, compared *both[store.Reply], recent []store
 	return t
 }
 
-func codes(code uint16, enhanced bounce.EnhancedCode) string {
-	s := ""
-	if code != 0 {
-		s = strconv.Itoa(int(code))
-	}
-	if enhanced != 0 {
-		s = strings.TrimSpace(s + " " + enhanced.String())
-	}
-	return cmp.Or(s, "no code")
-}
-
 // buckets are the ages of qshape(1), in minutes.
 var buckets = []int{5, 10, 20, 40, 80, 160, 320, 640, 1280}
 
@@ -497,16 +462,6 @@ func failuresOf(recent []store.Attempt) []failure {
 		list[i] = failure{a, provider.Of(&a.Delivery), templateOf(a)}
 	}
 	return list
-}
-
-// has reports whether a filter's word is in what a row of any table would say of it.
-func (x *failure) has(word string) bool {
-	for _, text := range [...]string{x.provider, provider.Name(x.provider), x.RecipientDomain, x.Sender, x.Reason.String(), replyText(x.Attempt)} {
-		if contains(text, word) {
-			return true
-		}
-	}
-	return false
 }
 
 // folded groups failures, the newest first, that have one outcome and one answer of one provider.

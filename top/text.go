@@ -1,14 +1,19 @@
 package top
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/charmbracelet/x/ansi"
 
+	"bouncelog/bounce"
 	"bouncelog/internal/table"
+	"bouncelog/judge"
+	"bouncelog/store"
 )
 
 // textAtMost is how much of a remote server's text is used, in bytes: no screen shows more.
@@ -161,4 +166,87 @@ func number(c int64, n int) string {
 		s = strconv.FormatInt(c/unit.by, 10) + unit.name
 	}
 	return s
+}
+
+// spanShort formats a length of time as the options write it.
+func spanShort(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", d/time.Second)
+	case d >= 48*time.Hour && d%(24*time.Hour) == 0:
+		return fmt.Sprintf("%dd", d/(24*time.Hour))
+	case d%time.Hour == 0:
+		return fmt.Sprintf("%dh", d/time.Hour)
+	}
+	return fmt.Sprintf("%dm", d/time.Minute)
+}
+
+// clock formats a time of day, with the date if it is not today.
+func clock(t, now time.Time, loc *time.Location) string {
+	t, now = t.In(loc), now.In(loc)
+	if t.Format(time.DateOnly) == now.Format(time.DateOnly) {
+		return t.Format(time.TimeOnly)
+	}
+	return t.Format("01-02 15:04")
+}
+
+// minute is clock without the seconds.
+func minute(t, now time.Time, loc *time.Location) string {
+	t, now = t.In(loc), now.In(loc)
+	if t.Format(time.DateOnly) == now.Format(time.DateOnly) {
+		return t.Format("15:04")
+	}
+	return t.Format("01-02 15:04")
+}
+
+// contains reports whether a text contains a word in lower case, as it is or as it is drawn.
+func contains(text, word string) bool {
+	return strings.Contains(strings.ToLower(text), word) || strings.Contains(word, `\`) && strings.Contains(strings.ToLower(plain(text)), word)
+}
+
+// replyText returns a reply in one line, beginning with its code; the reason in brackets if nothing
+// was answered.
+func replyText(a *store.Attempt) string {
+	if a.Response == "" {
+		return reasonText(a.Reason)
+	}
+	if a.Code == 0 || bounce.ReplyCode(a.Response) != 0 {
+		return a.Response
+	}
+	code := codes(a.Code, a.Enhanced)
+	if _, enhanced, ok := strings.Cut(code, " "); ok && strings.HasPrefix(a.Response, enhanced) {
+		code, _, _ = strings.Cut(code, " ")
+	}
+	return code + " " + a.Response
+}
+
+func codes(code uint16, enhanced bounce.EnhancedCode) string {
+	s := ""
+	if code != 0 {
+		s = strconv.Itoa(int(code))
+	}
+	if enhanced != 0 {
+		s = strings.TrimSpace(s + " " + enhanced.String())
+	}
+	return cmp.Or(s, "no code")
+}
+
+// folds wraps lines at the width of the screen, each further line as far in as the first.
+func folds(text []string, n int) (out []string) {
+	for _, t := range text {
+		t = plain(t)
+		in := len(t) - len(strings.TrimLeft(t, " "))
+		in = min(in, n/2)
+		for _, l := range wrap(t, n-in) {
+			out = append(out, strings.Repeat(" ", in)+l)
+		}
+	}
+	return out
+}
+
+func reasonText(r bounce.Reason) string {
+	if r == bounce.NoReason {
+		return ""
+	}
+	return "(" + judge.ReasonText(r).Title + ")"
 }

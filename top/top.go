@@ -1,8 +1,8 @@
 // Package top shows in a terminal what the mail does right now: rates, incidents, who refuses, why,
 // and the way down to one message.
 //
-// It only reads. A screen asks its store one question ([question]) and gets one value ([answer],
-// window.go); the keys make a [state] (keys.go); both together make a frame (screen.go). None of
+// It only reads. A screen asks its store one question and gets one value ([question], [answer];
+// window.go); the keys (keys.go) change a [state]; both together make a frame (screen.go). None of
 // these three has access to a terminal, a clock or a database: model.go passes those in, so a test
 // draws the same frame as a terminal.
 //
@@ -21,62 +21,7 @@ import (
 	"time"
 
 	tea "charm.land/bubbletea/v2"
-
-	"bouncelog/bounce"
-	"bouncelog/judge"
-	"bouncelog/problem"
-	"bouncelog/store"
 )
-
-// Options say what is shown and where it comes from.
-type Options struct {
-	// Read and Watch are those of a store.Store and a store.Watcher.
-	Read  func(context.Context) (store.Reader, error)
-	Watch func(context.Context) (version func() (int64, error), stop func(), err error)
-	// Behind returns the number of unread bytes of a followed log; nil: a database.
-	Behind func() int64
-	// News returns the last event of a followed log while it is new, and whether something is wrong
-	// with the log; nil: a database.
-	News func() (text string, bad bool)
-	// Left returns when lines that were read disappeared from a followed log, because it was
-	// rotated or truncated; zero: never. nil: a database.
-	Left    func() time.Time
-	Explain func(*bounce.Delivery) judge.Explanation
-	Now     func() time.Time // nil: time.Now
-	// Work returns the CPU time of this process, which measures the cost of a question; nil: the
-	// store works elsewhere, and the time until an answer counts.
-	Work func() time.Duration
-
-	Location   *time.Location
-	Filter     store.Filter // without a period
-	Thresholds problem.Thresholds
-	Name       string // of the followed log; "": a database
-
-	Commands CommandWords
-
-	View   string        // one of Views; "": providers
-	Window time.Duration // one of Windows; 0: an hour
-	// Since and Until are a period instead of the window up to now; zero: none.
-	Since, Until time.Time
-	Open         []string // what is opened at first, one upon another, as provider=NAME: see Opens
-	Only         string   // the filter of the page that is opened
-	Sort         string   // the heading of the column that sorts its rows; "": the worst first
-	All          bool     // of Once: all rows of the table and nothing else
-	Colour       bool
-}
-
-// onlyWords returns what a filter selects, in words.
-func onlyWords(f *store.Filter) string {
-	var words []string
-	for _, x := range [...]struct{ what, value string }{
-		{"to ", f.Domain}, {"from ", f.SenderDomain}, {"at ", f.Relay}, {"on ", f.Host}, {"", string(f.MTA)},
-	} {
-		if x.value != "" {
-			words = append(words, x.what+x.value)
-		}
-	}
-	return strings.Join(words, ", ")
-}
 
 // Views returns the names of the tables, in the order of their keys.
 func Views() []string { return viewNames[:] }
@@ -116,49 +61,16 @@ func (o *Options) state(width, height int) (*state, error) {
 	return s, nil
 }
 
-// ErrSort means that Options.Sort is no column of the page that is shown.
-var ErrSort = errors.New("unknown column")
-
-// ErrOpen means that Options.Open names something that cannot be opened there.
-var ErrOpen = errors.New("cannot be opened")
-
 // Check returns an error for impossible options: ErrOpen.
 func (o *Options) Check() error {
 	_, err := o.state(80, 24)
 	return err
 }
 
-func (o *Options) complete() {
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	if o.Work == nil {
-		began := time.Now()
-		o.Work = func() time.Duration { return time.Since(began) }
-	}
-	if o.Location == nil {
-		o.Location = time.Local
-	}
-}
-
 func (o *Options) data() *data {
 	d := &data{reading: o.Behind != nil, now: o.Now(), location: o.Location, name: o.Name, only: onlyWords(&o.Filter), since: o.Since, until: o.Until}
 	d.look(o)
 	return d
-}
-
-// look reads the present state of a followed log.
-func (d *data) look(o *Options) {
-	if o.Behind != nil {
-		d.behind = o.Behind()
-		d.reading = d.reading && d.behind >= behindShown
-	}
-	if o.News != nil {
-		d.news, d.badNews = o.News()
-	}
-	if o.Left != nil {
-		d.left = o.Left()
-	}
 }
 
 // Once writes one frame. Its errors are those of the store, and ErrSort.
