@@ -2,6 +2,8 @@ package report
 
 import (
 	"cmp"
+	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -200,6 +202,41 @@ func providerTable(groups []store.Cell, relays map[string]bool, then []store.Cel
 		return t.First(top)
 	}
 	return t
+}
+
+// Columns returns the columns of the table; the last one holds RefusedBefore, if it is known.
+func (t *ProviderTable) Columns() []table.Column {
+	columns := []table.Column{
+		{Name: "provider", Flex: true},
+		{Name: "attempts", Number: true},
+		{Name: "delivered", Number: true},
+		{Name: "soft", Number: true},
+		{Name: "waiting", Number: true},
+		{Name: "hard", Number: true},
+		{Name: "refused", Number: true},
+	}
+	if t.Compared {
+		columns = append(columns, table.Column{Name: "before", Number: true})
+	}
+	return columns
+}
+
+// Lines yields all rows, each with the name of its provider or of its sum. The last one is Total.
+func (t *ProviderTable) Lines() iter.Seq2[string, *ProviderRow] {
+	return func(yield func(string, *ProviderRow) bool) {
+		for i := range t.Rows {
+			if !yield(t.Rows[i].Provider, &t.Rows[i]) {
+				return
+			}
+		}
+		if t.Small != nil && !yield(fmt.Sprintf("%d below %d messages", t.Small.Providers, markLeast), t.Small) {
+			return
+		}
+		if t.Rest != nil && !yield(table.Count(int64(t.Rest.Providers), "other"), t.Rest) {
+			return
+		}
+		yield("all", &t.Total)
+	}
 }
 
 // First returns the table with at most n rows; the other providers are summed up.

@@ -645,43 +645,26 @@ func (r *Report) providersSection(wide bool) Section {
 			g.Delivered, waiting, messages, before, mark, g.Recipients,
 		})
 	}
-	s.Table = &table.Table{Columns: []table.Column{
-		{Name: "provider", Flex: true},
-		{Name: "attempts", Number: true},
-		{Name: "delivered", Number: true},
-		{Name: "soft", Number: true},
-		{Name: "waiting", Number: true},
-		{Name: "hard", Number: true},
-		{Name: "refused", Number: true},
-	}}
+	columns := t.Columns()
 	if t.Compared {
-		s.Table.Columns = append(s.Table.Columns, table.Column{Name: "before", Number: true, Minor: true})
+		columns[len(columns)-1].Minor = true
 	}
-	s.Table.Columns = append(s.Table.Columns, table.Column{Name: "main reason", Minor: true}, table.Column{Name: "verdict"})
-	row := func(name string, p *ProviderRow) {
+	s.Table = &table.Table{Columns: append(columns, table.Column{Name: "main reason", Minor: true}, table.Column{Name: "verdict"})}
+	for name, p := range t.Lines() {
+		if p == &t.Total && len(s.Table.Rows) < 2 {
+			break
+		}
+		if known := provider.Name(p.Provider); p.Provider != "" && known != name {
+			if wide { // incidents use the first name, --relay the second
+				known += " (" + name + ")"
+			}
+			name = known
+		}
 		cells := []any{name, p.Attempts, p.Delivered, p.Soft, p.Waiting, p.Hard, p.Refused}
 		if t.Compared {
 			cells = append(cells, p.RefusedBefore)
 		}
 		s.Table.Rows = append(s.Table.Rows, append(cells, p.Reason.String(), p.Mark))
-	}
-	for i := range t.Rows {
-		name := t.Rows[i].Provider
-		if known := provider.Name(name); known != name && wide {
-			name = known + " (" + name + ")" // incidents use the first name, --relay the second
-		} else {
-			name = known
-		}
-		row(name, &t.Rows[i])
-	}
-	if t.Small != nil {
-		row(fmt.Sprintf("%d below %d messages", t.Small.Providers, markLeast), t.Small)
-	}
-	if t.Rest != nil {
-		row(table.Count(int64(t.Rest.Providers), "other"), t.Rest)
-	}
-	if len(s.Table.Rows) > 1 {
-		row("all", &t.Total)
 	}
 	s.note(r.List(SectionProviders))
 	if wide || r.Named {

@@ -1,8 +1,8 @@
 // Package top shows in a terminal what the mail does right now: rates, incidents, who refuses, why,
 // and the way down to one message.
 //
-// It only reads. A screen asks its store one question and gets one value ([question], [answer];
-// window.go); the keys (keys.go) change a [state]; both together make a frame (screen.go). None of
+// It only reads. A screen asks its store one question (window.go) and gets one value (answer.go);
+// the keys (keys.go) change a [state] (state.go); both together make a frame (screen.go). None of
 // these three has access to a terminal, a clock or a database: model.go passes those in, so a test
 // draws the same frame as a terminal.
 //

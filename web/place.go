@@ -288,27 +288,19 @@ func (v *screen) domain(ctx context.Context, r store.Reader, name string) error 
 
 // providerList returns the table of providers, in rows that add up.
 func (v *screen) providerList(rep *report.Report, top int) *list {
-	l := &list{Name: "providers", Title: "Providers", Empty: "No mail in this period.", Columns: []table.Column{
-		{Name: "provider", Flex: true},
-		{Name: "attempts", Number: true},
-		{Name: "delivered", Number: true},
-		{Name: "soft", Number: true},
-		{Name: "waiting", Number: true},
-		{Name: "hard", Number: true},
-		{Name: "refused", Number: true},
-		{Name: "before", Number: true},
-		{Name: "main reason"},
-	}}
+	l := &list{Name: "providers", Title: "Providers", Empty: "No mail in this period."}
 	t := rep.ProviderTable
 	if t == nil {
-		return l
+		t = &report.ProviderTable{}
 	}
 	if top > 0 {
 		t = t.First(top)
 	}
-	if !t.Compared && v.form == formHTML { // the previous period is unknown
-		l.Columns = slices.Delete(l.Columns, 7, 8)
+	l.Columns = t.Columns()
+	if !t.Compared && v.form != formHTML { // a program gets the same columns of every period
+		l.Columns = append(l.Columns, table.Column{Name: "before", Number: true})
 	}
+	l.Columns = append(l.Columns, table.Column{Name: "main reason"})
 	// pairs select the mail of a row; nil: no page can select it
 	line := func(p *report.ProviderRow, name string, pairs []string) row {
 		to := func(more ...string) string {
@@ -345,27 +337,23 @@ func (v *screen) providerList(rep *report.Report, top int) *list {
 		}
 		return x
 	}
-	for i := range t.Rows {
-		pairs := []string{"provider", t.Rows[i].Provider}
-		if t.Rows[i].Provider == "" { // local names
-			pairs = []string{"none", "provider"}
+	for name, p := range t.Lines() {
+		switch {
+		case p == &t.Total:
+			if len(l.Rows) > 0 {
+				x := line(p, name, []string{})
+				x.Class = "sum"
+				l.Sum = &x
+			}
+		case p == t.Small || p == t.Rest:
+			x := line(p, name, nil)
+			x.Class = "rest"
+			l.Rows = append(l.Rows, x)
+		case name == "": // local names
+			l.Rows = append(l.Rows, line(p, name, []string{"none", "provider"}))
+		default:
+			l.Rows = append(l.Rows, line(p, name, []string{"provider", name}))
 		}
-		l.Rows = append(l.Rows, line(&t.Rows[i], t.Rows[i].Provider, pairs))
-	}
-	if t.Small != nil {
-		x := line(t.Small, table.Count(int64(t.Small.Providers), "provider")+" with few messages", nil)
-		x.Class = "rest"
-		l.Rows = append(l.Rows, x)
-	}
-	if t.Rest != nil {
-		x := line(t.Rest, table.Count(int64(t.Rest.Providers), "other provider"), nil)
-		x.Class = "rest"
-		l.Rows = append(l.Rows, x)
-	}
-	if len(l.Rows) > 0 {
-		x := line(&t.Total, "All", []string{})
-		x.Class = "sum"
-		l.Sum = &x
 	}
 	if top > 0 {
 		l.More = &anchor{"all providers", v.url("providers")}
