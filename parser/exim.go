@@ -373,7 +373,7 @@ func (p *Parser) eximDelivery(k *key, prog *program, flag string, r *Result, h *
 
 // eximFields are the fields of a delivery line, unchanged.
 type eximFields struct {
-	address, parent         string
+	eximAddress
 	router, transport       string
 	host, ip                string
 	port                    uint16
@@ -540,19 +540,6 @@ func (f *eximFields) scanDeferral(rest string) {
 	}
 }
 
-// fieldName returns the length of the name of a field ("R=", "QT=") and its equals sign at the
-// start of s, or 0.
-func fieldName(s string) int {
-	i := 0
-	for i < len(s) && i < 12 && (s[i]-'A' < 26 || i > 0 && isDigit(s[i])) {
-		i++
-	}
-	if i > 0 && i < len(s) && s[i] == '=' {
-		return i + 1
-	}
-	return 0
-}
-
 // scanFields reads " NAME=value" and flags without a value up to the message. It returns the
 // message, or the text after "defer (".
 func (f *eximFields) scanFields(s, flag string) (rest string, deferred bool) {
@@ -620,12 +607,6 @@ func (f *eximFields) scanFields(s, flag string) (rest string, deferred bool) {
 		}
 	}
 	return "", false
-}
-
-// cutDefer cuts off "defer" or "routing defer", which begins the text of a deferral.
-func cutDefer(s string) (rest string, ok bool) {
-	rest, ok = strings.CutPrefix(strings.TrimPrefix(s, "routing "), "defer")
-	return rest, ok && (rest == "" || rest[0] == ':' || rest[0] == ' ')
 }
 
 // value reads the value of a field.

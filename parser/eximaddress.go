@@ -20,9 +20,14 @@ import "strings"
 //
 // An address that is not quoted holds no blank, no colon and no bracket.
 
+// An eximAddress is the recipient of a delivery line, unchanged.
+type eximAddress struct {
+	address, parent string
+}
+
 // scanAddress reads the address and its parent and returns the rest. It returns false if another
 // mailbox may be meant.
-func (f *eximFields) scanAddress(s string) (rest string, ok bool) {
+func (f *eximAddress) scanAddress(s string) (rest string, ok bool) {
 	var tops []quotedTop
 	first := nextParent(s, 0)
 	if first >= 0 {
@@ -207,7 +212,7 @@ func mayQuote(s string) bool {
 }
 
 // shownAddress reads the address and its parent if no quoted address follows its own unquoted form.
-func (f *eximFields) shownAddress(s string) (rest string, ok bool) {
+func (f *eximAddress) shownAddress(s string) (rest string, ok bool) {
 	if s == "" {
 		return "", false
 	}
@@ -294,7 +299,7 @@ func (f *eximFields) shownAddress(s string) (rest string, ok bool) {
 
 // recipient returns the address of the line and the original one. For pipes, files, :blackhole: and
 // bare local names it returns only the original one.
-func (f *eximFields) recipient() (to, original string) {
+func (f *eximAddress) recipient() (to, original string) {
 	if f.parent == "" {
 		return f.address, ""
 	}
@@ -412,4 +417,23 @@ func eximFollows(s string) bool {
 		return ok
 	}
 	return fieldName(s) > 0
+}
+
+// fieldName returns the length of the name of a field ("R=", "QT=") and its equals sign at the
+// start of s, or 0.
+func fieldName(s string) int {
+	i := 0
+	for i < len(s) && i < 12 && (s[i]-'A' < 26 || i > 0 && isDigit(s[i])) {
+		i++
+	}
+	if i > 0 && i < len(s) && s[i] == '=' {
+		return i + 1
+	}
+	return 0
+}
+
+// cutDefer cuts off "defer" or "routing defer", which begins the text of a deferral.
+func cutDefer(s string) (rest string, ok bool) {
+	rest, ok = strings.CutPrefix(strings.TrimPrefix(s, "routing "), "defer")
+	return rest, ok && (rest == "" || rest[0] == ':' || rest[0] == ' ')
 }

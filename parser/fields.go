@@ -2,59 +2,6 @@ package parser
 
 import "bytes"
 
-// beside reads a field of the object itself, beside its text, that is not one of the fields of
-// every log library. A field that neither a shipper nor an exporter is known to write is an
-// application's: the address in a form, the customer of a ticket. v is the value, or the beginning of
-// an object or a list; a text "{" is no object, since strangers write texts. beside reports whether
-// the value is used.
-func (o *object) beside(key, v []byte, isObject bool, p *Parser) (used bool) {
-	if isOfJournal(key) {
-		return false
-	}
-	var buf [32]byte
-	name, dot := buf[:0], false
-	for i, c := range key {
-		if c == '.' && !dot && i > 0 {
-			dot = true
-			if isShippersObject(string(name)) {
-				if used = string(key) == "log.file.path"; used {
-					o.vouch(v, p)
-				}
-				return used
-			}
-		}
-		if c-'A' < 26 {
-			c |= 0x20
-		}
-		if c != '_' && c != '.' && c != '-' && c != '@' && c != ' ' && len(name) < len(buf) {
-			name = append(name, c)
-		}
-	}
-	switch string(name) {
-	case "path":
-		if o.direct { // a file's path for Logstash, else Vector's field beside "source_type"
-			o.add(signPath, len(v) == 0 || v[0] != '/' || !bytes.Contains(v, []byte("log")))
-			return true
-		}
-		fallthrough
-	case "file", "filename", "filepath", "logname", "loggroup", "loggroupname", "logstream", "logstreamname", "image", "imagename", "job":
-		o.vouch(v, p)
-		return true
-	case "sourcetype":
-		o.signs |= signShipped
-	case "total", "maxscore":
-		o.add(signAlien, string(o.parent) != "hits") // of Elasticsearch
-	case "status": // of Datadog
-		o.add(signAlien, !isLevel(v))
-		return true
-	case "useragent", "http", "url", "headers": // of Logstash's input, which writes them as objects
-		o.add(signAlien, !isObject)
-	default:
-		o.add(signAlien, o.direct && !isShippersField(string(name)) && !(isObject && isShippersObject(string(name))))
-	}
-	return false
-}
-
 // isOfJournal reports whether the journal writes a field of this name: _PID, CODE_FILE.
 func isOfJournal(key []byte) bool {
 	if len(key) > 1 && key[0] == '_' && (key[1] == '_' || key[1]-'A' < 26) {

@@ -18,7 +18,7 @@ import (
 // hops are the relays that pass mail on to another host or instance.
 type hops struct {
 	known   map[string]bool  // by address
-	grown   bool             // since the last call of Hops
+	grown   bool             // since the last call of found
 	claimed map[uint64]claim // by the hash of the next queue id; of deliveries that nothing proves yet
 }
 
@@ -31,26 +31,6 @@ type claim struct {
 	mta                         bounce.MTA
 }
 
-// KnowHops adds the addresses of hops that an earlier process found (see Hops).
-func (q *Queue) KnowHops(list []string) {
-	if q.hops.known == nil {
-		q.hops.known = make(map[string]bool)
-	}
-	for _, ip := range list[:min(len(list), maxHops)] {
-		q.hops.known[ip] = true
-	}
-}
-
-// Hops returns the sorted addresses of the relays that pass mail on to another host or instance of
-// their log, if some were found since the last call; otherwise nil.
-func (q *Queue) Hops() []string {
-	if !q.hops.grown {
-		return nil
-	}
-	q.hops.grown = false
-	return slices.Sorted(maps.Keys(q.hops.known))
-}
-
 const (
 	maxHops   = 1000 // relays; after that, no more are found
 	maxClaims = 4096 // deliveries; after that, all are forgotten
@@ -58,67 +38,62 @@ const (
 	clockDifference = 2
 )
 
-// passOn reports whether a delivery of the message e to another server was one to a hop, so that the
-// message continues under another queue id.
-func (q *Queue) passOn(e *queued, d *bounce.Delivery, reply string) bool {
-	if !q.several || !e.inUse || d.RelayIP == "" {
-		return false
+// know adds the addresses of hops.
+func (s *hops) know(list []string) {
+	if s.known == nil {
+		s.known = make(map[string]bool)
 	}
+	for _, ip := range list[:min(len(list), maxHops)] {
+		s.known[ip] = true
+	}
+}
+
+// found returns the sorted addresses of all hops, if some were found since the last call; otherwise
+// nil.
+func (s *hops) found() []string {
+	if !s.grown {
+		return nil
+	}
+	s.grown = false
+	return slices.Sorted(maps.Keys(s.known))
+}
+
+// claimOf returns the claim of a delivery of the message e to a relay. It returns false if the reply
+// names no queue id, or nothing could prove that the message is the same.
+func claimOf(e *queued, relay, reply string) (c claim, ok bool) {
 	id := queuedAs(reply)
 	if id == "" || e.fields[fieldMessageID].n == 0 {
-		return false
+		return c, false
 	}
-	c := claim{
-		e.log, d.RelayIP, id, string(e.value(fieldMessageID)), string(e.value(fieldSASL)),
+	return claim{
+		e.log, relay, id, string(e.value(fieldMessageID)), string(e.value(fieldSASL)),
 		e.time, e.host, e.instance, e.mta,
-	}
-	h := q.hash([]byte(id))
-	for i := q.heads[h&uint64(len(q.heads)-1)]; i != 0; {
-		next := q.at(i)
-		i = next.next
-		if next.hash == h && q.proves(next, &c) {
-			e.passed = true
-			return true
-		}
-	}
-	if len(q.hops.claimed) >= maxClaims {
-		clear(q.hops.claimed)
-	}
-	if q.hops.claimed == nil {
-		q.hops.claimed = make(map[uint64]claim)
-	}
-	q.hops.claimed[h] = c
-	known := q.hops.known[c.relay]
-	e.passed = e.passed || known
-	return known
+	}, true
 }
 
-// comesFrom finds the delivery that a new message comes from, if that was logged before.
-func (q *Queue) comesFrom(next *queued) {
-	if len(q.hops.claimed) == 0 {
-		return
+// keep notes a claim that nothing proves yet, by the hash of its queue id.
+func (s *hops) keep(h uint64, c claim) {
+	if len(s.claimed) >= maxClaims {
+		clear(s.claimed)
 	}
-	if c, ok := q.hops.claimed[next.hash]; ok && q.proves(next, &c) {
-		delete(q.hops.claimed, next.hash)
+	if s.claimed == nil {
+		s.claimed = make(map[uint64]claim)
 	}
+	s.claimed[h] = c
 }
 
-// proves reports whether next is the message that a delivery claims to have become, notes the hop,
-// and gives next the login that submitted the message: only the first host saw it.
+// proves reports whether next is the message that a delivery claims to have become, and notes the hop.
 //
 // A server that gets the message knows the ids of the hosts before, from its headers. So a message
 // that was passed on itself, or arrived before but for the difference of two clocks, is no next one.
-func (q *Queue) proves(next *queued, c *claim) bool {
+func (s *hops) proves(next *queued, c *claim) bool {
 	if next.passed || string(next.value(fieldID)) != c.id || string(next.value(fieldMessageID)) != c.messageID || next.time+clockDifference < c.time ||
 		next.log != c.log && next.log != 0 && c.log != 0 || next.host == c.host && next.instance == c.instance && next.mta == c.mta {
 		return false
 	}
-	if !q.hops.known[c.relay] && len(q.hops.known) < maxHops {
-		q.KnowHops([]string{c.relay})
-		q.hops.grown = true
-	}
-	if next.fields[fieldSASL].n == 0 && c.login != "" {
-		q.set(next, fieldSASL, []byte(c.login))
+	if !s.known[c.relay] && len(s.known) < maxHops {
+		s.know([]string{c.relay})
+		s.grown = true
 	}
 	return true
 }

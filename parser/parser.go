@@ -21,10 +21,12 @@
 //	 |               a warning waits for the attempt that it belongs to (warning.go)
 //	 +- exim.go      "ID => …", "ID ** …", "ID == …": an Attempt; parts.go joins the
 //	 |               parts of a long one, eximaddress.go finds the end of the address
-//	 +- neither      second (wrapper.go): does it hold an inner line? object.go: in JSON?
-//	                 (outline.go if only values differ from the previous object)
+//	 +- neither      second (wrapper.go): does it hold an inner line, with or without (bare.go) a
+//	                 header? object.go: in JSON? (members.go reads names and values, outline.go if
+//	                 only values differ from the previous object)
 //	                 author.go and fields.go: did a mail server write it, or an application?
-//	                 A second Parser reads the inner line from the top.
+//	                 A second Parser reads the inner line from the top, with the time and the
+//	                 host of its wrapper (envelope.go).
 //
 // A line that is not understood is read once more as HTML (html.go) or in other forms (otherwise). A
 // line that ends within a delivery is joined with the next ones if these have no header (paste.go); a
@@ -207,6 +209,18 @@ func New(q *Queue, o Options) *Parser {
 	return p
 }
 
+// inside returns the parser of the inner lines. It has its own clock and host, so that its fast
+// path for repeated headers works.
+func (p *Parser) inside() *Parser {
+	if p.within == nil {
+		w := New(p.queue, p.options)
+		w.log = p.log
+		w.depth = p.depth + 1
+		p.within = w
+	}
+	return p.within
+}
+
 // Last returns the time of the last line that had one, UTC, or the zero time. It is the value of
 // Options.Last when reading is resumed.
 func (p *Parser) Last() time.Time {
@@ -347,6 +361,40 @@ func (p *Parser) after(kind Kind, line []byte, r *Result, offset int64) Kind {
 		kind = p.unread(kind, line, r)
 	}
 	return kind
+}
+
+// End returns the unfinished entries at the end of a source: the last entry of a journal's export,
+// or a line of Exim without its last part. kind is the kind of the line that was read last, which
+// was counted as the kind was. Call it until ok is false.
+func (p *Parser) End(offset int64, r *Result) (kind, was Kind, ok bool) {
+	r.reset()
+	if p.how == inExport && p.export.holds() {
+		return p.exportEntry(r, offset), Skipped, true
+	}
+	if len(p.paste.text) > 0 {
+		return p.endPaste(r, offset), Queued, true
+	}
+	if p.paste.owed > 0 {
+		p.paste.owed--
+		r.Time, r.Text = p.Last(), p.paste.lost
+		return Unparsed, Queued, true
+	}
+	if p.pieces.end() {
+		r.Time = p.Last()
+		return Unparsed, Skipped, true
+	}
+	for i := range p.parts.begun {
+		if b := &p.parts.begun[i]; b.next > 0 {
+			if b.next = 0; holdsDelivery(b.text) {
+				r.Time, r.Program = p.Last(), b.program
+				return Unparsed, Queued, true
+			}
+		}
+	}
+	if p.within != nil {
+		return p.within.End(offset, r)
+	}
+	return 0, 0, false
 }
 
 // continues reports whether a line continues the previous one: it begins with a blank, in a log

@@ -265,37 +265,3 @@ func (ps *pieces) end() bool {
 	}
 	return holds
 }
-
-// End returns the unfinished entries at the end of a source: the last entry of a journal's export,
-// or a line of Exim without its last part. kind is the kind of the line that was read last, which
-// was counted as the kind was. Call it until ok is false.
-func (p *Parser) End(offset int64, r *Result) (kind, was Kind, ok bool) {
-	r.reset()
-	if p.how == inExport && p.export.holds() {
-		return p.exportEntry(r, offset), Skipped, true
-	}
-	if len(p.paste.text) > 0 {
-		return p.endPaste(r, offset), Queued, true
-	}
-	if p.paste.owed > 0 {
-		p.paste.owed--
-		r.Time, r.Text = p.Last(), p.paste.lost
-		return Unparsed, Queued, true
-	}
-	if p.pieces.end() {
-		r.Time = p.Last()
-		return Unparsed, Skipped, true
-	}
-	for i := range p.parts.begun {
-		if b := &p.parts.begun[i]; b.next > 0 {
-			if b.next = 0; holdsDelivery(b.text) {
-				r.Time, r.Program = p.Last(), b.program
-				return Unparsed, Queued, true
-			}
-		}
-	}
-	if p.within != nil {
-		return p.within.End(offset, r)
-	}
-	return 0, 0, false
-}

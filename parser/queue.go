@@ -58,44 +58,6 @@ const (
 	keepBufs   = 256
 )
 
-// The text fields of an entry.
-const (
-	fieldID = iota
-	fieldMessageID
-	fieldSender
-	fieldClientHost
-	fieldClientIP
-	fieldSASL
-	numFields
-)
-
-// A queued is the entry of one message. Its text is in buf.
-type queued struct {
-	hash     uint64
-	host     string
-	instance string
-	mta      bounce.MTA
-
-	buf    []byte
-	fields [numFields]struct{ off, n uint16 }
-	time   int64
-	size   int64
-
-	self         int32 // its number
-	log          int32 // the parser that read it; 0: an earlier process did
-	next         int32 // in the hash chain, or in the chain of unused entries
-	older, newer int32
-
-	senderKnown bool
-	frozen      bool
-	passed      bool // on to another entry: see Queue.passOn
-	deferred    bool // an attempt was deferred, or may have been before the entry was restored
-	changed     bool // since the last call of Changes
-	listed      bool // in Queue.dirty
-	reported    bool // as opened, by Changes
-	inUse       bool
-}
-
 // key is a Key of one log, whose queue id is still in the line. The strings host and instance remain
 // valid and are the same for every line.
 type key struct {
@@ -315,6 +277,60 @@ func (q *Queue) join(d *bounce.Delivery, e *queued, text string, arrived, slack 
 		d.Size = e.size
 	}
 	d.ClientHost, d.ClientIP, d.SASLUser = e.field(text, fieldClientHost), e.field(text, fieldClientIP), e.field(text, fieldSASL)
+}
+
+// KnowHops adds the addresses of hops that an earlier process found (see Hops).
+func (q *Queue) KnowHops(list []string) { q.hops.know(list) }
+
+// Hops returns the sorted addresses of the relays that pass mail on to another host or instance of
+// their log, if some were found since the last call; otherwise nil.
+func (q *Queue) Hops() []string { return q.hops.found() }
+
+// passOn reports whether a delivery of the message e to another server was one to a hop, so that the
+// message continues under another queue id.
+func (q *Queue) passOn(e *queued, d *bounce.Delivery, reply string) bool {
+	if !q.several || !e.inUse || d.RelayIP == "" {
+		return false
+	}
+	c, ok := claimOf(e, d.RelayIP, reply)
+	if !ok {
+		return false
+	}
+	h := q.hash([]byte(c.id))
+	for i := q.heads[h&uint64(len(q.heads)-1)]; i != 0; {
+		next := q.at(i)
+		i = next.next
+		if next.hash == h && q.continues(next, &c) {
+			e.passed = true
+			return true
+		}
+	}
+	q.hops.keep(h, c)
+	known := q.hops.known[c.relay]
+	e.passed = e.passed || known
+	return known
+}
+
+// comesFrom finds the delivery that a new message comes from, if that was logged before.
+func (q *Queue) comesFrom(next *queued) {
+	if len(q.hops.claimed) == 0 {
+		return
+	}
+	if c, ok := q.hops.claimed[next.hash]; ok && q.continues(next, &c) {
+		delete(q.hops.claimed, next.hash)
+	}
+}
+
+// continues reports whether next is the message that a delivery claims to have become. It gives next
+// the login that submitted the message: only the first host saw it.
+func (q *Queue) continues(next *queued, c *claim) bool {
+	if !q.hops.proves(next, c) {
+		return false
+	}
+	if next.fields[fieldSASL].n == 0 && c.login != "" {
+		q.set(next, fieldSASL, []byte(c.login))
+	}
+	return true
 }
 
 // get returns the message of an expiry.
@@ -559,21 +575,4 @@ func (q *Queue) set(e *queued, field int, v []byte) bool {
 	}
 	q.touch(e)
 	return q.put(e, field, v)
-}
-
-// is reports whether a field has the value v.
-func (e *queued) is(field int, v []byte) bool {
-	return bytes.Equal(e.value(field), v)
-}
-
-// value returns a field's value, which is valid until the entry changes.
-func (e *queued) value(field int) []byte {
-	f := e.fields[field]
-	return e.buf[f.off : f.off+f.n]
-}
-
-// field returns a field's value in a copy of the entry's buffer.
-func (e *queued) field(text string, field int) string {
-	f := e.fields[field]
-	return text[f.off : f.off+f.n]
 }

@@ -20,104 +20,11 @@ import (
 // prose, no quotes and no equals sign, and if it names a program, the inner line begins directly
 // after the program.
 
-// maxWrapper bounds the search for an inner line, in bytes from the beginning.
-const maxWrapper = 400
-
 // logMain is alone, or nearly alone, on a line of an Exim in the foreground.
 const (
 	logMain    = "LOG: MAIN"
 	maxConsole = 64
 )
-
-// maxDepth bounds the number of nested wrappers that are removed.
-const maxDepth = 4
-
-// A wrapping is the kind of wrapper of the last unwrapped line. The parser tries it first on the
-// next line, because every line of a wrapped log has the same wrapper.
-type wrapping uint8
-
-const (
-	unwrapped    wrapping = iota
-	behindLead            // see lead.go
-	behindHeader          // a header like those in header.go, but not of an MTA's program
-	inObject              // JSON
-	inExport              // a field on a line (export.go)
-)
-
-// An envelope is the information that wrappers give about the inner line.
-type envelope struct {
-	moment
-	host    []byte
-	program []byte
-	pid     []byte
-	object  bool // one of the wrappers is an object
-	vouched bool // one of the wrappers names a mail server
-}
-
-// A moment is the nearest time before a line and, if that time has no zone, a time farther left
-// that has one.
-type moment struct {
-	form  stampForm
-	stamp []byte
-	at    time.Time // the stamp's time, if already known
-
-	farForm  stampForm
-	farStamp []byte
-	farAt    time.Time
-}
-
-// zoned reports whether the time has a zone.
-func (m *moment) zoned() bool { return m.form != stampNone && zoned(m.form, m.stamp) }
-
-// prefer takes a time that is nearer to the inner line.
-func (m *moment) prefer(near *moment) {
-	far := *m
-	*m = *near
-	switch {
-	case near.zoned() || near.farForm != stampNone:
-	case far.zoned():
-		m.farForm, m.farStamp, m.farAt = far.form, far.stamp, far.at
-	default:
-		m.farForm, m.farStamp, m.farAt = far.farForm, far.farStamp, far.farAt
-	}
-}
-
-// reference returns the nearest time with a zone, if there is one. A stamp without a zone that is
-// nearer to the line is compared with it.
-func (p *Parser) reference(m *moment) (ref reference) {
-	form, stamp, at := m.form, m.stamp, m.at
-	if form == stampNone || !zoned(form, stamp) {
-		if form, stamp, at = m.farForm, m.farStamp, m.farAt; form == stampNone {
-			return ref
-		}
-	}
-	if !at.IsZero() && (form == stampUnix || stamp[len(stamp)-1] == 'Z') {
-		return reference{known: true, sec: at.Unix(), nsec: int32(at.Nanosecond())}
-	}
-	st, n := parseStamp(stamp, form)
-	if n == 0 || !st.unix && st.day > daysIn(st.year, st.month) {
-		return ref
-	}
-	p.clock.zoneNamed(&st)
-	ref.sec, ref.nsec, ref.offset = st.sec, st.nsec, int64(st.offset)
-	if !st.unix {
-		ref.sec = civil(st.year, st.month, st.day, st.hour, st.min, st.sec) - ref.offset
-	}
-	ref.known = p.clock.believable(ref.sec)
-	return ref
-}
-
-// inside returns the parser of the inner lines. It has its own clock and host, so that its fast
-// path for repeated headers works.
-func (p *Parser) inside() *Parser {
-	if p.within == nil {
-		w := New(p.queue, p.options)
-		w.log = p.log
-		w.depth = p.depth + 1
-		p.within = w
-	}
-	return p.within
-}
 
 // again removes the same wrapper as on the line before. It returns false if that wrapper does not
 // fit.
@@ -242,51 +149,6 @@ func (p *Parser) second(line []byte, r *Result, offset int64) Kind {
 	return kind
 }
 
-// mayBegin reports whether the message of a program that is not an MTA's may itself be a line of an
-// MTA, or the header may not be a header at all.
-func mayBegin(h *header) bool {
-	m := h.message
-	if len(m) < 12 {
-		return len(m) == 4 && string(m) == "MAIN" || hasPrefix(m, "removed")
-	}
-	switch m[0] {
-	case '{', '<', '"':
-		return true
-	case 't':
-		if hasPrefix(m, "to=<") {
-			return true
-		}
-	case 'f':
-		if hasPrefix(m, "from=<") {
-			return true
-		}
-	case 'c':
-		if hasPrefix(m, "client=") {
-			return true
-		}
-	case 'm':
-		if hasPrefix(m, "message-id=") {
-			return true
-		}
-	case 'u':
-		if hasPrefix(m, "uid=") {
-			return true
-		}
-	}
-	if m[6] == '-' && holdsEximID(m[:min(len(m), 24)]) {
-		return true
-	}
-	if !isDigit(m[0]) {
-		// The name of a month, one or two blanks, the day.
-		i := bytes.IndexByte(m[:min(len(m), 14)], ' ')
-		if i < 2 || i+3 > len(m) || !isDigit(m[i+1]) && (m[i+1] != ' ' || !isDigit(m[i+2])) {
-			return false
-		}
-	}
-	_, n := scanStamp(m)
-	return n > 0
-}
-
 // unwrap removes one wrapper and reads the inner line, which begins at index at; at is negative if
 // there is none.
 func (p *Parser) unwrap(line []byte, out *envelope, r *Result, offset int64) (kind Kind, at int) {
@@ -408,6 +270,98 @@ func (p *Parser) objects(line []byte, i int, out *envelope, last *moment, r *Res
 		r.Deliveries, r.End, kind = r.Deliveries[:0], bounce.End{}, Unparsed
 	}
 	return kind, true
+}
+
+// authorBefore returns the author that the words before an inner line name. A word after a time is
+// the host, except directly before an object, where it is a shipper's tag. A word with a colon
+// directly before the line is the name of a file.
+func (p *Parser) authorBefore(b []byte, isObject bool) author {
+	who, hostNext := nobody, false
+	for len(b) > 0 {
+		if _, n := scanStamp(b); n > 0 {
+			b, hostNext = b[n:], true
+			continue
+		}
+		if b[0] == '{' {
+			end := bytes.IndexByte(b, '}')
+			if end < 0 {
+				return another
+			}
+			who = max(who, p.labels(b[1:end]))
+			b = b[end+1:]
+			continue
+		}
+		if _, n := scanStamp(b[1:]); n > 0 && !alnum[b[0]] {
+			b = b[1:]
+			continue
+		}
+		if n := pri(b); n > 0 {
+			b = b[n:]
+			continue
+		}
+		n := 0
+		for n < len(b) && b[n] > ' ' && b[n] != '|' && b[n] != ',' && b[n] != ';' && b[n] != '{' {
+			n++
+		}
+		if n == 0 {
+			b = b[1:]
+			continue
+		}
+		word := b[:n]
+		b = b[n:]
+		plain := isHostName(word)
+		switch {
+		case isLogger(word):
+			if authorOf(string(word)) != mailServer {
+				return another
+			}
+			who, hostNext = mailServer, false
+		case isLevel(word) && bytes.IndexByte(word, '.') < 0: // the name of a logger follows
+			hostNext = false
+		case plain && isZoneOrDay(word):
+		case len(b) == 0 && !isObject && (word[n-1] == ':' || word[n-1] == '-'):
+		case hostNext && plain && (len(bytes.TrimRight(b, " ")) > 0 || !isObject):
+			hostNext = false
+		case bytes.ContainsFunc(word, isWordRune):
+			hostNext = false
+			if name, _, isProcess := bytes.Cut(word, []byte("[")); isProcess && len(name) > 0 {
+				word = name
+			}
+			who = max(who, p.programs.get(bytes.TrimRight(word, ":")).author)
+		}
+	}
+	return who
+}
+
+// isLogger reports whether a word is the name of a logger with a level, which libraries write
+// before a message: "production.INFO:", "INFO:shop.forms:". A facility of syslog is not one (RFC
+// 5424 section 6.2.1).
+func isLogger(word []byte) bool {
+	name, isEnd := bytes.CutSuffix(word, []byte(":"))
+	if level, logger, ok := bytes.Cut(name, []byte(":")); isEnd && ok && isLevelName(bytes.ToLower(level)) {
+		return len(logger) > 0 && !allDigits(logger)
+	}
+	name, level, ok := bytes.Cut(name, []byte("."))
+	if !ok || !isLevelName(bytes.ToLower(level)) {
+		return false
+	}
+	switch string(name) {
+	case "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp":
+		return false
+	}
+	return len(name) != len("local0") || !bytes.HasPrefix(name, []byte("local")) || !isDigit(name[5])
+}
+
+// labels returns the author that the labels of a stream name: app="mail", pod="mail-0".
+func (p *Parser) labels(b []byte) author {
+	var o object
+	for len(b) > 0 {
+		label, rest, _ := bytes.Cut(b, []byte(","))
+		key, value, _ := bytes.Cut(label, []byte("="))
+		o.field(bytes.TrimSpace(key), bytes.Trim(value, " \""), p)
+		b = rest
+	}
+	return o.authors.who()
 }
 
 // timed sets the time of the next inner line to its wrapper's time. It returns false if that time
@@ -568,49 +522,6 @@ func (p *Parser) now() time.Time {
 		return p.over
 	}
 	return p.clock.now
-}
-
-// beginsLine reports whether a line of an MTA could begin here, after a stamp of n bytes or without
-// one.
-func beginsLine(b []byte, n int) bool {
-	if n > 0 {
-		return true
-	}
-	if !alnum[b[0]] && b[0] < 0x80 {
-		return false
-	}
-	i := bytes.IndexByte(b[:min(len(b), 128)], ' ')
-	if i < 3 {
-		return false
-	}
-	if b[i-1] == ':' || b[i-1] == ')' {
-		return true
-	}
-	if len(b) > 16 && b[6] == '-' {
-		return true
-	}
-	// "host program[pid]: "
-	next := b[i+1:]
-	j := bytes.IndexByte(next[:min(len(next), 128)], ' ')
-	return j > 0 && next[j-1] == ':'
-}
-
-// isBare reports whether b is an MTA's message without a header. It overwrites h.
-func isBare(b []byte, h *header) bool {
-	*h = header{message: b}
-	if _, rest, ok := eximID(b); ok {
-		return len(rest) > 1 && eximFlag(rest) != "" || string(rest) == "Completed"
-	}
-	_, rest, ok := queueID(b)
-	if !ok {
-		return false
-	}
-	for _, word := range [...]string{"to=<", "from=<", "client=", "message-id=", "uid="} {
-		if hasPrefix(rest, word) {
-			return true
-		}
-	}
-	return string(rest) == "removed"
 }
 
 // programBefore returns the MTA's program that the end of a wrapper names, as in
