@@ -3,6 +3,7 @@ package report
 import (
 	"cmp"
 	"context"
+	"math"
 	"slices"
 	"time"
 
@@ -223,6 +224,11 @@ func (r *Report) returned(ctx context.Context, s store.Reader, o Options, x *unr
 		}
 	}
 	if longest < problem.StallLeast {
+		return nil
+	}
+	silent := *x
+	silent.little, silent.back, silent.hours = true, back, x.hours[:until]
+	if c := r.unreachedCourse(o, &silent); !c.mayBeDead(&silent, r.End()) {
 		return nil
 	}
 	f := x.filter(o)
@@ -524,15 +530,13 @@ func (x *unreachedRow) command() (option, name string) {
 // unreached describes a provider to which mail is not delivered, and its course after the period.
 // It returns nil if the provider takes most mail again.
 func (r *Report) unreached(ctx context.Context, s store.Reader, o Options, row *unreachedRow) (*problem.Problem, afterwards, error) {
-	c, err := r.unreachedCourse(ctx, s, o, row)
-	if err != nil {
-		return nil, afterwards{}, err
-	}
+	c := r.unreachedCourse(o, row)
 	if row.little {
-		if !c.took || c.taken > 0 && row.back.IsZero() || c.messages < problem.IncidentLeast {
+		if c.taken > 0 && row.back.IsZero() || !c.mayBeDead(row, r.End()) {
 			return nil, afterwards{}, nil
 		}
 		if row.back.IsZero() {
+			var err error
 			if row.Span, err = s.Span(ctx, row.failures(o)); err != nil {
 				return nil, afterwards{}, err
 			}
@@ -557,12 +561,11 @@ func (r *Report) unreached(ctx context.Context, s store.Reader, o Options, row *
 	if lost == 0 && c.taken > 0 && row.back.IsZero() { // all was delivered later: see Report.returned
 		return nil, afterwards{}, nil
 	}
-	u := problem.Unreached{
-		Provider: row.name, Name: provider.Name(row.name), Reason: row.Reason, Detail: row.detail, Cause: t.Title, Why: t.Meaning, Command: o.command("report", option, name),
-		FirstHeard: began, Since: row.First.UTC(), Until: row.Last.UTC(), Ongoing: c.taken == 0,
-		Attempts: row.Soft + row.Hard, Reasons: row.reasons, Lost: int(lost), Returned: int(returned), Waiting: int(row.pending), Tried: int(lost + c.between),
-		Share: float64(part(lost, r.handled)), Died: c.took && c.since == 0, Failed: int(c.messages), Usual: c.usual.hours, UsualMessages: int(c.usual.messages), UsualLeast: int(c.usual.least), UsualAlike: c.usual.alike, Retried: row.retried,
-	}
+	u := c.unreached(row)
+	u.Provider, u.Name, u.Detail, u.Cause, u.Why, u.Command = row.name, provider.Name(row.name), row.detail, t.Title, t.Meaning, o.command("report", option, name)
+	u.FirstHeard, u.Since, u.Until = began, row.First.UTC(), row.Last.UTC()
+	u.Attempts, u.Reasons, u.Lost, u.Returned, u.Waiting, u.Tried = row.Soft+row.Hard, row.reasons, int(lost), int(returned), int(row.pending), int(lost+c.between)
+	u.Share, u.Retried = float64(part(lost, r.handled)), row.retried
 	u.Late = !row.back.IsZero() && row.lost() == 0
 	if len(t.Do) > 0 {
 		u.Check = t.Do[0]
@@ -588,14 +591,25 @@ func (r *Report) unreached(ctx context.Context, s store.Reader, o Options, row *
 		u.Lost, u.Tried, u.Waiting, u.Older = u.Lost+n, u.Tried+n, u.Waiting+n, n
 		u.Share = float64(part(lost+older, r.handled+older))
 	}
+	if row.little && !u.Dead() {
+		return nil, afterwards{}, nil
+	}
+	if !c.first.IsZero() {
+		f := r.courseOf(row.filter(o))
+		f.Since, f.Until, f.Outcomes = c.first, c.first.Add(time.Hour), []bounce.Outcome{bounce.Delivered}
+		first, err := s.Span(ctx, f)
+		if err != nil {
+			return nil, afterwards{}, err
+		}
+		if c.ended = first.First.UTC(); c.after.state == AfterEnded {
+			c.after.ended = c.ended
+		}
+	}
 	switch {
 	case c.taken > 0:
 		u.Ended, u.EndedAt = table.Count(c.taken, "message")+" taken since", c.ended
 	case r.End().Sub(row.Last) >= o.Problems.Quiet():
 		u.Ongoing, u.Ended = false, "no failure since, and too little mail to tell"
-	}
-	if row.little && !u.Dead() {
-		return nil, afterwards{}, nil
 	}
 	p := u.Problem()
 	if !u.Ongoing {
@@ -704,6 +718,8 @@ type course struct {
 	messages int64 // messages first tried since the failures began
 	usual    habit
 	began    time.Time // the hour of the first failure
+	last     time.Time // the hour of the last failure of the period
+	first    time.Time // the hour of the first message taken since, if any was
 	between  int64     // messages taken from the first failure to the last
 	failures int64     // in the period
 	taken    int64
@@ -711,23 +727,38 @@ type course struct {
 	after    afterwards
 }
 
+// mayBeDead reports whether a provider may be dead (see problem.Unreached.Dead) according to its counts by
+// the hour until the end of the period: by the longest time that its failures may have lasted. Most providers with little mail are not,
+// and no question about them follows (on a log of 13 hours 350 questions less, 1.0 s).
+func (c *course) mayBeDead(x *unreachedRow, end time.Time) bool {
+	u := c.unreached(x)
+	u.Since, u.Until = c.began, c.last.Add(time.Hour)
+	if !x.back.IsZero() {
+		end = x.back.Add(time.Hour)
+	}
+	if end.Sub(c.began) >= problem.GreylistingMost {
+		u.Retried = math.MaxInt
+	}
+	return c.messages >= problem.IncidentLeast && u.Dead()
+}
+
+// unreached describes a provider as far as its counts by the hour tell.
+func (c *course) unreached(x *unreachedRow) problem.Unreached {
+	return problem.Unreached{
+		Reason: x.Reason, Ongoing: c.taken == 0, Died: c.took && c.since == 0, Failed: int(c.messages), Usual: c.usual.hours, UsualMessages: int(c.usual.messages), UsualLeast: int(c.usual.least), UsualAlike: c.usual.alike,
+	}
+}
+
 // unreachedCourse follows a provider's mail by the hour, from before the period to its end. If the
 // failures had not ended by then, it goes on after the period.
-func (r *Report) unreachedCourse(ctx context.Context, s store.Reader, o Options, row *unreachedRow) (c course, err error) {
+func (r *Report) unreachedCourse(o Options, row *unreachedRow) (c course) {
 	end := r.End()
-	f := r.courseOf(row.filter(o))
 	share := float64(row.lost()) / float64(max(row.Delivered+row.lost(), 1)) // share of the provider's mail that fails
 	cells := row.hours
 	// The hours of the last failure, of the last of the period, and of the first message taken since.
 	var last, lastIn, first time.Time
 	var lull problem.Course
 	over := func() bool { return row.little && lull.Since() > 0 || lull.Over() }
-	delivered := func(hour time.Time) (time.Time, error) {
-		f := f
-		f.Since, f.Until, f.Outcomes = hour, hour.Add(time.Hour), []bounce.Outcome{bounce.Delivered}
-		span, err := s.Span(ctx, f)
-		return span.First.UTC(), err
-	}
 	later := false // after the period
 	var taking []taken
 	for i := range cells {
@@ -786,13 +817,13 @@ func (r *Report) unreachedCourse(ctx context.Context, s store.Reader, o Options,
 			break
 		}
 	}
-	c.usual = r.usualHours(taking, c.began, lastIn)
+	c.last, c.usual = lastIn, r.usualHours(taking, c.began, lastIn)
 	switch {
 	case !row.back.IsZero():
 		c.taken, c.ended = row.taken, row.back
 	case !over():
-		if limit := f.Until; !r.Past() || limit.Before(r.AsOf) {
-			return c, nil
+		if limit := r.courseOf(o.Filter).Until; !r.Past() || limit.Before(r.AsOf) {
+			return c
 		}
 		if r.AsOf.Sub(last) < o.Problems.Quiet() {
 			c.after = afterwards{state: AfterGoingOn}
@@ -800,13 +831,11 @@ func (r *Report) unreachedCourse(ctx context.Context, s store.Reader, o Options,
 			c.after = afterwards{state: AfterEnded, ended: last}
 		}
 	case later && !first.Before(end):
-		c.after.state = AfterEnded
-		c.after.ended, err = delivered(first)
+		c.after.state, c.first = AfterEnded, first
 	default:
-		c.taken = lull.Since()
-		c.ended, err = delivered(first)
+		c.taken, c.first = lull.Since(), first
 	}
-	return c, err
+	return c
 }
 
 // A taken is an hour in which mail was taken, and the number of messages that were first tried in it.
