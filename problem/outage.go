@@ -169,6 +169,9 @@ func causeOf(r *store.Refusal, valid time.Duration) (cause string, e evidence) {
 	case "own-account", "own-limit", "account-limit", "identity":
 		return causeAccount, stated
 	case "login", "sasl-mechanism", "wrapper-mode":
+		if r.Code != 0 && !atOthers(r.Traits) && !provider.Submits(r.RelayPort) {
+			return causeFilter, stated // a gateway of this side that took the mail without a login
+		}
 		if r.Stage > bounce.StageAuth && r.Code != 0 && !provider.Submits(r.RelayPort) {
 			return causeLogin, unrelayed // any server that mail goes to may use these words
 		}

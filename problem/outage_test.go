@@ -53,6 +53,12 @@ func TestOutages(t *testing.T) {
 	mailbox := func(list []mail) []mail { // to one mailbox
 		return with(list, func(m *mail) { m.to, m.id = "boss@office.example", "M"+m.id })
 	}
+	inner := mail{outcome: good, code: 250, relay: "ex01.office.local", address: "10.1.1.5", to: "office.example"} // a mail server in the own network
+	refusing := func(says string) mail {
+		m := inner
+		m.says, m.outcome, m.code = says, bounce.Hard, 0
+		return m
+	}
 	refusal := "connect to mx.d%d.example[192.0.2.7]:25: Connection timed out"
 	notices := func(again time.Duration) []mail { // to as many forged senders
 		return with(spread(80, 40, day, 10*time.Second, own(refusal)), func(m *mail) {
@@ -69,6 +75,10 @@ func TestOutages(t *testing.T) {
 		{
 			"a content filter that is down", join(before, spread(30, 15, day, gap, own("connect to 127.0.0.1[127.0.0.1]:10024: Connection refused"))),
 			[]answer{{"confirmed", "next_hop", "Nothing goes out: 30 of 30 messages to 15 domains fail at the next hop of this server, 127.0.0.1:10024 (connection refused)"}},
+		},
+		{
+			"a gateway's mail server that wants a login now", join(spread(60, 1, 0, gap, inner), spread(30, 1, day, gap, refusing("530 5.7.57 Client not authenticated to send mail.")), spread(30, 1, day+4*time.Hour, gap, inner)),
+			[]answer{{"confirmed", "next_hop", "30 of 30 messages to office.example fail at the next hop of this server, ex01.office.local (login refused or missing)"}},
 		},
 		{
 			"a resolver that does not answer", join(before, spread(30, 15, day, gap, own("Host or domain name not found. Name service error for name=d%d.example type=MX: Host not found, try again"))),

@@ -179,6 +179,11 @@ var (
 		firstCheck:       "What was changed on this server just before: so many servers of others do not fail at once by themselves. An upgrade of its TLS library or of the system's crypto policy (old versions and ciphers are refused since), or its own settings (Postfix: smtp_tls_security_level, smtp_tls_mandatory_protocols, smtp_tls_mandatory_ciphers; Exim: tls_require_ciphers, openssl_options, hosts_require_tls). See what one of their servers offers: openssl s_client -starttls smtp -connect HOST:25. Until it is mended, allow that, or plaintext, for these domains (Postfix: smtp_tls_policy_maps with may; Exim: hosts_avoid_tls).",
 		otherExplanation: "One hoster runs all these servers under several names, or one product of theirs was upgraded.", disprovedBy: "A TLS session with one of these servers from a host elsewhere that fails in the same way.",
 	}
+	answeringKind = outageKind{
+		place: outageKinds[causeFilter].place, unrelated: true,
+		firstCheck:       "What the reply says, in the log and the configuration of that host: what was changed there just before (Exchange: the receive connector and its permissions, transport rules, limits; a filter or proxy: its rules), its disk and its load. Then the way to it: Postfix: content_filter, transport_maps, relayhost; Exim: route_list, hosts. Send again what was returned.",
+		otherExplanation: "The domains' MX records name a private address.", disprovedBy: "Mail that passes that hop meanwhile.",
+	}
 	filteredKind = outageKind{
 		place:            "at this server's own content filter{at}, which refuses most of what it gets",
 		firstCheck:       "The log and configuration of the content filter (amavis, rspamd, a proxy or milter): a rule, list or score that was added or updated just before this began, and what it says of one of these messages.",
@@ -224,6 +229,25 @@ func (x *outage) asksTLS() bool {
 		}
 	}
 	return x.cause == causeClosed && 2*n > len(x.run)
+}
+
+// answers reports whether the evidence of an outage is that a next hop of this side replied to most attempts.
+func (x *outage) answers() bool {
+	n := 0
+	for i := range x.run {
+		if x.run[i].Code != 0 {
+			n++
+		}
+	}
+	return x.cause == causeFilter && x.kinds[stated] && 2*n > len(x.run)
+}
+
+// ofOther returns a detail without those that only say that the replying host is of this side.
+func ofOther(detail string) string {
+	if judge.OwnDetail(detail) {
+		return ""
+	}
+	return detail
 }
 
 // servers counts the organisations whose servers a run failed at.
@@ -273,6 +297,8 @@ func (x *outage) usualKind() outageKind {
 		return k
 	case x.kinds[relayed] && !x.kinds[stated]:
 		return x.relayedKind()
+	case x.answers():
+		return answeringKind
 	case x.kinds[stated]:
 	case x.alive():
 		return aliveKind
@@ -434,7 +460,11 @@ func (x *outage) place() string {
 	} else {
 		place = strings.NewReplacer(", {hop}", "", " with {hop}", "", " {hop}", "", "{at}", "").Replace(place)
 	}
-	if word := errorWord(x.texts); word != "" {
+	word := errorWord(x.texts)
+	if most := mostSaid(x.run); word == "" && x.answers() && most.Reason != bounce.Unknown {
+		word = judge.VerdictText(bounce.Verdict{Reason: most.Reason, Detail: ofOther(most.Detail)}).Title
+	}
+	if word != "" {
 		place += " (" + word + ")"
 	}
 	return place
