@@ -40,13 +40,19 @@ func (p *Parser) open(o *object, outer *envelope, r *Result, offset int64) Kind 
 	if !hasControl(text) {
 		return p.openLine(trimSpace(text), &out, r, offset)
 	}
-	if !o.exact {
-		var lost bool
-		if text, lost = p.oneLine(trimSpace(text)); lost {
-			return Unparsed
-		}
+	if o.exact {
+		return p.openText(text, &out, r, offset)
 	}
-	return p.openText(text, &out, r, offset)
+	text = trimSpace(text)
+	line, lost := p.oneLine(text)
+	if lost {
+		return Unparsed
+	}
+	kind := p.openText(line, &out, r, offset)
+	if kind == Skipped && len(line) < len(text) {
+		return unparsedDelivery(text) // its fields are on both sides of a line break
+	}
+	return kind
 }
 
 // believed reports whether a mail server wrote the text of an object; by is the author according to the
