@@ -315,16 +315,29 @@ type validRefusal struct {
 // enough such recipients; most domains have none.
 func (w *outageSearch) refusedValid(ctx context.Context, f store.Filter) (map[string][]validRefusal, error) {
 	list := map[string][]validRefusal{}
-	for r, err := range w.s.Refusals(ctx, f) {
-		if err != nil {
-			return nil, err
+	f.Known = true
+	full, other := f, f // a large provider's full mailboxes, which disowns leaves out, are not read
+	full.Reasons = slices.DeleteFunc(slices.Clone(f.Reasons), func(r bounce.Reason) bool { return r != bounce.MailboxFull })
+	other.Reasons = slices.DeleteFunc(slices.Clone(f.Reasons), func(r bounce.Reason) bool { return r == bounce.MailboxFull })
+	full.Domains = slices.DeleteFunc(slices.Clone(f.Domains), largeProvider)
+	for _, f := range [...]store.Filter{full, other} {
+		if len(f.Domains) == 0 || len(f.Reasons) == 0 {
+			continue
 		}
-		w.reached.noteDomain(r)
-		if disowns(r) && tookBefore(r, w.o.Valid) {
-			domain := ascii.Lower(r.RecipientDomain)
-			x := w.failureOf(r, disowned, provider.OfHost(domain))
-			list[domain] = append(list[domain], validRefusal{r.Time, r.DeliveredBefore, r.DeliveredAfter, x.recipient, x})
+		for r, err := range w.s.Refusals(ctx, f) {
+			if err != nil {
+				return nil, err
+			}
+			w.reached.noteDomain(r)
+			if tookBefore(r, w.o.Valid) && disowns(r) {
+				domain := ascii.Lower(r.RecipientDomain)
+				x := w.failureOf(r, disowned, provider.OfHost(domain))
+				list[domain] = append(list[domain], validRefusal{r.Time, r.DeliveredBefore, r.DeliveredAfter, x.recipient, x})
+			}
 		}
+	}
+	for _, refused := range list {
+		slices.SortStableFunc(refused, func(a, b validRefusal) int { return a.at.Compare(b.at) })
 	}
 	maps.DeleteFunc(list, func(_ string, refused []validRefusal) bool { return distinct(refused) < w.o.Recipients })
 	return list, nil
@@ -434,11 +447,17 @@ func (s *silence) wasFull(x *failure) bool {
 // provider has full mailboxes every day.
 func disowns(r *store.Refusal) bool {
 	switch {
-	case r.Reason == bounce.MailboxFull && provider.Name(provider.OfHost(r.RecipientDomain)) != provider.OfHost(r.RecipientDomain),
+	case r.Reason == bounce.MailboxFull && largeProvider(r.RecipientDomain),
 		r.Outcome != bounce.Hard && judge.ReasonText(r.Reason).Scope == bounce.ScopeRemote:
 		return false
 	}
 	return r.Code != 0 && !r.NullSender && !r.Untried && r.Confidence != bounce.Guess && !judge.OwnDetail(r.Detail) && (r.Reason != bounce.RelayDenied || r.Detail == "") && atOthers(r.Traits) && !provider.Submits(r.RelayPort)
+}
+
+// largeProvider reports whether a domain is a large mailbox provider's.
+func largeProvider(domain string) bool {
+	name := provider.OfHost(domain)
+	return provider.Name(name) != name
 }
 
 // silences returns the times in which a domain took no mail, from the hour of a delivery to that of

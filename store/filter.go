@@ -40,6 +40,9 @@ type Filter struct {
 	// Own, for Reader.Refusals: the caller needs only refusals that may be faults of the sending
 	// side. An engine may leave out those for which MayBeOwn is false.
 	Own bool
+	// Known, for Reader.Refusals: the caller needs only refusals with DeliveredBefore. An engine may leave
+	// out the others.
+	Known bool
 	// NoHistory, for Reader.Refusals: the caller does not need DeliveredBefore and DeliveredAfter. An
 	// engine may leave them out.
 	NoHistory bool
@@ -82,7 +85,7 @@ func (f Filter) OfMessages() bool {
 // those of all senders, recipients, hosts and relays.
 func (f Filter) Everybody() bool {
 	f.Outcomes, f.Reasons = nil, nil
-	return f.OfMessages() && f.Host == "" && f.MTA == "" && f.QueueID == "" && !f.Undelivered && !f.Own && !f.Guesses && f.QueuedBefore.IsZero()
+	return f.OfMessages() && f.Host == "" && f.MTA == "" && f.QueueID == "" && !f.Undelivered && !f.Own && !f.Known && !f.Guesses && f.QueuedBefore.IsZero()
 }
 
 // Always returns f without Since and Until.

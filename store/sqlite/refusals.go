@@ -97,6 +97,9 @@ func (r *reader) refusals(ctx context.Context, f store.Filter, yield func(*store
 	}
 	row := []string{"a.id", layoutSQL("a.at << $ID_BITS | a.reply"), "a.queue", layoutSQL("a.recipient << $ID_BITS | coalesce(a.sender, 0)"), layoutSQL("coalesce(a.before, 0) << $ID_BITS | a.route"), original}
 	from := " FROM " + table + " AS a WHERE " + q.where()
+	if f.Known {
+		from += knownBefore
+	}
 	scan := func(v []int64) refusalRow {
 		return refusalRow{
 			id: v[0], message: messageKey(v[2], v[3]&maxID), at: v[1] >> idBits, before: seconds(v[4] >> idBits),
@@ -112,7 +115,7 @@ func (r *reader) refusals(ctx context.Context, f store.Filter, yield func(*store
 		}
 		return r.yieldRefusals(ctx, c, t, rows, yield)
 	}
-	some, n := q.Own || q.since != -forever, int64(0) // then most rows of the table are not selected
+	some, n := q.Own || f.Known || q.since != -forever, int64(0) // then most rows of the table are not selected
 	if !some {
 		if n, err = c.Number("SELECT count(*) FROM (SELECT 1 FROM "+table+" LIMIT ?)", refusalsSorted+1); err != nil {
 			return err
@@ -152,6 +155,10 @@ func (r *reader) refusals(ctx context.Context, f store.Filter, yield func(*store
 	}
 	return r.yieldRefusals(ctx, c, t, runs{rows}, yield)
 }
+
+// knownBefore is the condition that the recipient took mail before the attempt. A delivery that was
+// stored later, from an older log, is known from the address only. See history.around.
+const knownBefore = " AND (a.before IS NOT NULL OR (SELECT first FROM address WHERE id = a.recipient) BETWEEN 1 AND a.at)"
 
 // faultRows reads the rows of failure that the query selects in the table fault. That table is a
 // third as wide, and few of its rows are for the recipients in the filter.
@@ -502,17 +509,16 @@ func (r *reader) yieldRefusals(ctx context.Context, c turn, t *traits, rows runs
 	if err != nil {
 		return err
 	}
-	lines, sources := make(map[attemptID]attemptID), make(map[int64]string) // line of an expiry; source names by number
+	lines, err := expiryLines(c.Conn, rows)
+	if err != nil {
+		return err
+	}
+	sources := make(map[int64]string) // names by number
 	for _, list := range rows {
 		for i := range list {
 			line := attemptID(list[i].id)
 			if line.expired() {
-				at, err := c.Number("SELECT line FROM failure WHERE id = ?", list[i].id)
-				if err != nil {
-					return err
-				}
-				lines[line] = attemptID(at)
-				line = attemptID(at)
+				line = lines[line]
 			}
 			if _, known := sources[line.source()]; !known {
 				if sources[line.source()], err = t.source(line.source()); err != nil {
@@ -568,6 +574,25 @@ func (r *reader) yieldRefusals(ctx context.Context, c turn, t *traits, rows runs
 		return cmp.Or(ctx.Err(), errEnough)
 	}
 	return nil
+}
+
+// expiryLines returns the lines that expired the pairs of some rows.
+func expiryLines(c *sqlite3.Conn, rows runs) (map[attemptID]attemptID, error) {
+	var ids []int64
+	for _, list := range rows {
+		for i := range list {
+			if attemptID(list[i].id).expired() {
+				ids = append(ids, list[i].id)
+			}
+		}
+	}
+	lines := make(map[attemptID]attemptID, len(ids))
+	return lines, inBatches(slices.Values(ids), func(wanted string) error {
+		return c.Columns(2, func(v []int64) error {
+			lines[attemptID(v[0])] = attemptID(v[1])
+			return nil
+		}, "SELECT columns(a.id, a.line) FROM json_each(?) AS w CROSS JOIN failure AS a ON a.id = w.value", wanted)
+	})
 }
 
 // newByID makes room for the ids that of returns for some rows.

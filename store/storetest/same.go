@@ -382,7 +382,20 @@ func sameRefusals(t testing.TB, want, got store.Reader, f store.Filter) {
 	if d := diff(own(w), own(g)); d != "" {
 		t.Errorf("Refusals(%s), the sending side's own (-want +got):\n%s", describe(f), d)
 	}
-	f.Own, f.Guesses = false, true
+	f.Own, f.Known = false, true // the same
+	known := func(list []refusal) (known []refusal) {
+		for _, x := range list {
+			if !x.Before.IsZero() {
+				known = append(known, x)
+			}
+		}
+		return known
+	}
+	g, _ = refusals(t, got, f)
+	if d := diff(known(w), known(g)); d != "" {
+		t.Errorf("Refusals(%s), of recipients who took mail before (-want +got):\n%s", describe(f), d)
+	}
+	f.Known, f.Guesses = false, true
 	var guesses []refusal
 	for _, x := range w {
 		if x.Traits.Confidence == bounce.Guess {
