@@ -76,7 +76,7 @@ func (r *Report) pending(ctx context.Context, s store.Reader, o Options) ([]Pend
 	r.note(o, l)
 	keys := make([]store.MessageKey, len(list))
 	for i := range list {
-		keys[i] = messageOf(&list[i].Attempt)
+		keys[i] = list[i].MessageKey()
 	}
 	ends, err := s.Ends(ctx, keys...)
 	if err != nil {
@@ -87,7 +87,7 @@ func (r *Report) pending(ctx context.Context, s store.Reader, o Options) ([]Pend
 		if asOf := r.queueTime(); asOf.Before(r.AsOf) && !e.Time.Before(asOf) {
 			continue
 		}
-		k := store.MessageKey{Host: e.Host, MTA: e.MTA, Instance: e.Instance, QueueID: e.QueueID}
+		k := store.EndedMessage(&e)
 		byMessage[k] = append(byMessage[k], e)
 	}
 	rows := make([]Pending, 0, len(list))

@@ -1,7 +1,6 @@
 package report
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -9,7 +8,6 @@ import (
 	"time"
 
 	"bouncelog/bounce"
-	"bouncelog/internal/ascii"
 	"bouncelog/internal/when"
 	"bouncelog/store"
 )
@@ -62,7 +60,7 @@ func Trace(ctx context.Context, r store.Reader, f store.Filter, word string, lim
 func mergeAttempts(a, b []store.Attempt, limit int) []store.Attempt {
 	all := append(a, b...)
 	slices.SortStableFunc(all, func(x, y store.Attempt) int {
-		return cmp.Or(cmp.Compare(x.Time.Unix(), y.Time.Unix()), strings.Compare(x.Source, y.Source), cmp.Compare(x.Offset, y.Offset), cmp.Compare(x.N, y.N))
+		return x.Ref().Compare(y.Ref())
 	})
 	all = slices.CompactFunc(all, func(x, y store.Attempt) bool { return x.Ref() == y.Ref() })
 	return all[max(len(all)-limit, 0):]
@@ -72,15 +70,11 @@ func mergeAttempts(a, b []store.Attempt, limit int) []store.Attempt {
 func Ends(ctx context.Context, r store.Reader, attempts []store.Attempt) ([]bounce.End, error) {
 	var keys []store.MessageKey
 	for i := range attempts {
-		if k := messageOf(&attempts[i]); !slices.Contains(keys, k) {
+		if k := attempts[i].MessageKey(); !slices.Contains(keys, k) {
 			keys = append(keys, k)
 		}
 	}
 	return r.Ends(ctx, keys...)
-}
-
-func messageOf(a *store.Attempt) store.MessageKey {
-	return store.MessageKey{Host: a.Host, MTA: a.MTA, Instance: a.Instance, QueueID: a.QueueID}
 }
 
 // BareID returns an address or a Message-ID without its angle brackets.
@@ -100,16 +94,15 @@ func attempts(ctx context.Context, r store.Reader, f store.Filter, limit int) (l
 // shareMessageIDs copies a known Message-ID to the other attempts of its message: the store keeps
 // it with failures only.
 func shareMessageIDs(list []store.Attempt) {
-	type message struct{ host, instance, queueID string }
-	ids := map[message]string{}
+	ids := map[store.MessageKey]string{}
 	for _, a := range list {
 		if a.MessageID != "" {
-			ids[message{a.Host, a.Instance, a.QueueID}] = a.MessageID
+			ids[a.MessageKey()] = a.MessageID
 		}
 	}
 	for i := range list {
 		if a := &list[i]; a.MessageID == "" {
-			a.MessageID = ids[message{a.Host, a.Instance, a.QueueID}]
+			a.MessageID = ids[a.MessageKey()]
 		}
 	}
 }
@@ -125,11 +118,9 @@ type Ending struct {
 // Endings returns an Ending for each attempt that is the last of its message and recipient, and nil
 // for the others.
 func Endings(attempts []store.Attempt, ends []bounce.End) []*Ending {
-	type pair struct{ host, instance, queueID, recipient string }
-	places := map[pair][]int{}
+	places := map[store.Pair][]int{}
 	for i := range attempts {
-		a := &attempts[i]
-		k := pair{a.Host, a.Instance, a.QueueID, ascii.Lower(a.Recipient)}
+		k := attempts[i].Pair()
 		places[k] = append(places[k], i)
 	}
 	out := make([]*Ending, len(attempts))
@@ -143,7 +134,7 @@ func Endings(attempts []store.Attempt, ends []bounce.End) []*Ending {
 // endsOf returns the ends of an attempt's message at or after the attempt: a queue id is reused.
 func endsOf(a *store.Attempt, ends []bounce.End) (list []bounce.End) {
 	for _, e := range ends {
-		if (store.MessageKey{Host: e.Host, MTA: e.MTA, Instance: e.Instance, QueueID: e.QueueID}) == messageOf(a) && !e.Time.Before(a.Time.Truncate(time.Second)) {
+		if store.EndedMessage(&e) == a.MessageKey() && !e.Time.Before(a.Time.Truncate(time.Second)) {
 			list = append(list, e)
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"bouncelog/bounce"
@@ -58,7 +57,7 @@ func (r *Report) waitsThen(ctx context.Context, s store.Reader, f store.Filter) 
 		waits[p] = w
 	}
 	list = slices.SortedFunc(maps.Values(waits), func(a, b wait) int {
-		return cmp.Or(a.first.Compare(b.first), cmp.Compare(a.last.Time, b.last.Time), strings.Compare(a.last.Source, b.last.Source), cmp.Compare(a.last.Offset, b.last.Offset), cmp.Compare(a.last.N, b.last.N))
+		return cmp.Or(a.first.Compare(b.first), a.last.Compare(b.last))
 	})
 	kept := list[:0]
 	for part := range slices.Chunk(list, waitedAtOnce) {
@@ -138,7 +137,7 @@ func leftBefore(ctx context.Context, s store.Reader, end time.Time, refs []store
 	messages := map[store.MessageKey]bool{} // value: it had left
 	for _, a := range found {
 		if a != nil {
-			messages[messageOf(a)] = false
+			messages[a.MessageKey()] = false
 		}
 	}
 	ends, err := s.Ends(ctx, slices.Collect(maps.Keys(messages))...)
@@ -148,14 +147,14 @@ func leftBefore(ctx context.Context, s store.Reader, end time.Time, refs []store
 	for _, e := range ends {
 		switch e.Event {
 		case bounce.MessageRemoved, bounce.MessageDiscarded, bounce.MessageCompleted:
-			if k := (store.MessageKey{Host: e.Host, MTA: e.MTA, Instance: e.Instance, QueueID: e.QueueID}); e.Time.Before(end) {
-				messages[k] = true
+			if e.Time.Before(end) {
+				messages[store.EndedMessage(&e)] = true
 			}
 		}
 	}
 	left := make([]bool, len(refs))
 	for i, a := range found {
-		left[i] = a != nil && messages[messageOf(a)]
+		left[i] = a != nil && messages[a.MessageKey()]
 	}
 	return left, nil
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -166,6 +167,11 @@ type Ref struct {
 	// attempt for each pending recipient; for these N is 1 + the offset of the recipient's first
 	// attempt.
 	N int64
+}
+
+// Compare compares two attempts by time, source, Offset and N.
+func (r Ref) Compare(o Ref) int {
+	return cmp.Or(cmp.Compare(r.Time, o.Time), strings.Compare(r.Source, o.Source), cmp.Compare(r.Offset, o.Offset), cmp.Compare(r.N, o.N))
 }
 
 // A Span is a period of time in whole seconds, both ends included.

@@ -48,6 +48,14 @@ func RoundDelay(d float64) float64 {
 // Ref returns the Ref of the attempt.
 func (a *Attempt) Ref() Ref { return Ref{a.Time.Unix(), a.Source, a.Offset, a.N} }
 
+// MessageKey returns the key of the attempt's message.
+func (a *Attempt) MessageKey() MessageKey {
+	return MessageKey{a.Host, a.MTA, a.Instance, a.QueueID}
+}
+
+// Pair returns the pair of the attempt.
+func (a *Attempt) Pair() Pair { return Pair{a.MessageKey(), ascii.Lower(a.Recipient)} }
+
 // A Batch is the result of reading a stretch of log.
 type Batch struct {
 	Attempts []Attempt // in the order of their logs
@@ -115,6 +123,17 @@ type MessageKey struct {
 	MTA      bounce.MTA
 	Instance string
 	QueueID  string
+}
+
+// EndedMessage returns the key of the message that ended.
+func EndedMessage(e *bounce.End) MessageKey {
+	return MessageKey{e.Host, e.MTA, e.Instance, e.QueueID}
+}
+
+// A Pair is one recipient of one message, over all attempts.
+type Pair struct {
+	Message   MessageKey
+	Recipient string // in lower case
 }
 
 // A Source is one log: a file under all its names and compressions, or a journal.

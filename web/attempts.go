@@ -56,20 +56,18 @@ const recovered = "recovered"
 // deferredBefore finds the deliveries, among the attempts that match f, of messages deferred before
 // for the same recipient. It examines the newest scannedAtMost deferrals.
 func deferredBefore(ctx context.Context, r store.Reader, f store.Filter) (func(*store.Attempt, string) bool, error) {
-	type pair struct{ host, queueID, recipient string }
-	of := func(a *store.Attempt) pair { return pair{a.Host, a.QueueID, ascii.Lower(a.Recipient)} }
 	f.Outcomes, f.Reasons, f.Relay, f.To = []bounce.Outcome{bounce.Soft}, nil, "", nil // the first try may have been at another relay
 	if !f.Since.IsZero() {
 		f.Since = f.Since.Add(-queueLifetime)
 	}
-	found := map[pair]bool{}
+	found := map[store.Pair]bool{}
 	for a, err := range r.Attempts(ctx, f, store.Page{Newest: true, Limit: scannedAtMost}) {
 		if err != nil {
 			return nil, err
 		}
-		found[of(a)] = true
+		found[a.Pair()] = true
 	}
-	return func(a *store.Attempt, _ string) bool { return found[of(a)] }, nil
+	return func(a *store.Attempt, _ string) bool { return found[a.Pair()] }, nil
 }
 
 // queueLifetime is the default time for which an MTA retries (Postfix: maximal_queue_lifetime).

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -11,7 +10,6 @@ import (
 	"time"
 
 	"bouncelog/bounce"
-	"bouncelog/internal/ascii"
 	"bouncelog/internal/table"
 	"bouncelog/problem"
 	"bouncelog/report"
@@ -159,14 +157,13 @@ func (v *screen) undelivered(ctx context.Context, r store.Reader, p *problem.Pro
 	if !since.IsZero() {
 		f.Since = since.Add(-queueLifetime)
 	}
-	type pair struct{ host, queueID, recipient string }
-	waiting, ended := map[pair]store.Ref{}, map[pair]bool{} // ended, or first deferred before
+	waiting, ended := map[store.Pair]store.Ref{}, map[store.Pair]bool{} // ended, or first deferred before
 	var refs []store.Ref
 	for a, err := range r.Attempts(ctx, f, store.Page{Limit: undeliveredRead}) {
 		if err != nil {
 			return nil, err
 		}
-		key, before := pair{a.Host, a.QueueID, ascii.Lower(a.Recipient)}, a.Time.Before(since)
+		key, before := a.Pair(), a.Time.Before(since)
 		switch {
 		case a.Outcome != bounce.Soft:
 			delete(waiting, key)
@@ -185,9 +182,7 @@ func (v *screen) undelivered(ctx context.Context, r store.Reader, p *problem.Pro
 			refs = append(refs, ref)
 		}
 	}
-	slices.SortFunc(refs, func(a, b store.Ref) int {
-		return cmp.Or(cmp.Compare(b.Time, a.Time), strings.Compare(b.Source, a.Source), cmp.Compare(b.Offset, a.Offset), cmp.Compare(b.N, a.N))
-	})
+	slices.SortFunc(refs, func(a, b store.Ref) int { return b.Compare(a) })
 	return refs, nil
 }
 

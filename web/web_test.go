@@ -1034,3 +1034,20 @@ func TestLastReply(t *testing.T) {
 		t.Errorf("no newest reply in %s", page)
 	}
 }
+
+// TestRecoveredInstances holds that the deliveries of deferred mail are those of the same queue: two
+// instances of Postfix on a host may use the same queue id.
+func TestRecoveredInstances(t *testing.T) {
+	line := func(at, instance, result string) string {
+		return "Nov 23 " + at + " mx1 " + instance + "/smtp[1]: 4A1B2C3D4E: to=<u@big.example>, relay=mx.big.example[192.0.2.1]:25, delay=1, delays=0/0/0/1, " + result + "\n"
+	}
+	const soft, sent = "dsn=4.2.0, status=deferred (host mx.big.example[192.0.2.1] said: 450 4.2.0 Greylisted (in reply to RCPT TO command))", "dsn=2.0.0, status=sent (250 2.0.0 Ok)"
+	s := dashboard(t, database(t, line("09:00:00", "postfix-in", soft)+line("09:10:00", "postfix-out", sent)), nil)
+	if body := text(t, ask(s, "GET", "/attempts.csv?since=all&end=recovered")); strings.Contains(body, "4A1B2C3D4E") {
+		t.Errorf("a delivery by another instance: %s", body)
+	}
+	s = dashboard(t, database(t, line("09:00:00", "postfix-in", soft)+line("09:10:00", "postfix-in", sent)), nil)
+	if body := text(t, ask(s, "GET", "/attempts.csv?since=all&end=recovered")); !strings.Contains(body, "4A1B2C3D4E") {
+		t.Errorf("no delivery: %s", body)
+	}
+}

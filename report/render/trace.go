@@ -18,10 +18,10 @@ func Trace(attempts []store.Attempt, ends []bounce.End, loc *time.Location) stri
 	var b strings.Builder
 	say := func(parts ...string) { b.WriteString(table.Clean(strings.Join(parts, "")) + "\n") }
 	endings := report.Endings(attempts, ends)
-	message, explained := "", map[string]bool{}
+	message, explained := store.MessageKey{}, map[string]bool{}
 	for i := range attempts {
 		a := &attempts[i]
-		if key := a.Host + " " + a.Instance + " " + a.QueueID; key != message {
+		if key := a.MessageKey(); key != message {
 			message = key
 			say("message ", a.QueueID, report.Origin(a))
 		}
@@ -50,7 +50,7 @@ func Trace(attempts []store.Attempt, ends []bounce.End, loc *time.Location) stri
 	}
 	for i := range ends {
 		e := &ends[i]
-		if key := e.Host + " " + e.Instance + " " + e.QueueID; key != message {
+		if key := store.EndedMessage(e); key != message {
 			message = key
 			say("message ", e.QueueID, report.Origin(&store.Attempt{Delivery: bounce.Delivery{Host: e.Host}}))
 		}

@@ -361,7 +361,7 @@ func (r *reader) Ends(ctx context.Context, messages ...store.MessageKey) (list [
 			return err
 		}
 		e.MTA, e.Event, e.Time = bounce.MTA(mta), bounce.EndEvent(event), unix(at)
-		if wanted[store.MessageKey{Host: e.Host, MTA: e.MTA, Instance: e.Instance, QueueID: e.QueueID}] || wanted[store.MessageKey{QueueID: e.QueueID}] {
+		if wanted[store.EndedMessage(&e)] || wanted[store.MessageKey{QueueID: e.QueueID}] {
 			list = append(list, e)
 		}
 		return nil

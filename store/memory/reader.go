@@ -68,7 +68,7 @@ func (r *reader) Close() error { return nil }
 // Ends lists the ends of messages.
 func (r *reader) Ends(_ context.Context, messages ...store.MessageKey) (list []bounce.End, err error) {
 	for _, e := range r.ends {
-		if slices.Contains(messages, store.MessageKey{Host: e.Host, MTA: e.MTA, Instance: e.Instance, QueueID: e.QueueID}) || slices.Contains(messages, store.MessageKey{QueueID: e.QueueID}) {
+		if slices.Contains(messages, store.EndedMessage(&e)) || slices.Contains(messages, store.MessageKey{QueueID: e.QueueID}) {
 			e.Time = e.Time.Truncate(time.Second).UTC()
 			list = append(list, e)
 		}
