@@ -187,10 +187,20 @@ func eximReject(msg []byte) bool {
 	if len(msg) < 10 || msg[1] != '=' && msg[0] != 'r' {
 		return false
 	}
-	if i := bytes.Index(msg, []byte(": ")); i > 0 {
-		msg = msg[:i]
+	if hasPrefix(msg, "rejected ") {
+		return true
 	}
-	return bytes.Contains(msg, []byte(" rejected ")) || hasPrefix(msg, "rejected ")
+	const before, after = " re", "jected "
+	for at := len(before); at < len(msg); at++ { // the rarest letter: 0.45 of the instructions of a search for the word
+		i := bytes.IndexByte(msg[at:], after[0])
+		if i < 0 {
+			break
+		}
+		if at += i; hasPrefix(msg[at:], after) && string(msg[at-len(before):at]) == before {
+			return !bytes.Contains(msg[:at], []byte(": "))
+		}
+	}
+	return false
 }
 
 // eximArrival reads "<= sender H=… P=… A=… S=… id=…".
@@ -263,7 +273,7 @@ func (p *Parser) eximArrival(k *key, at time.Time, b []byte) {
 				}
 			}
 		}
-		b = b[end:]
+		b = b[min(end+1, len(b)):]
 	}
 	p.queue.arrival(k, at, &a)
 }

@@ -422,6 +422,12 @@ func eximFollows(s string) bool {
 // fieldName returns the length of the name of a field ("R=", "QT=") and its equals sign at the
 // start of s, or 0.
 func fieldName(s string) int {
+	if len(s) > 1 && s[1] == '=' { // as most fields
+		if s[0]-'A' < 26 {
+			return 2
+		}
+		return 0
+	}
 	i := 0
 	for i < len(s) && i < 12 && (s[i]-'A' < 26 || i > 0 && isDigit(s[i])) {
 		i++

@@ -654,24 +654,41 @@ func (p *Parser) readTime(h *header) bool {
 // where its reply may have ended, and not after a message that may quote anybody. If a server sends
 // such a reply, its line is not understood and never counts as two deliveries.
 func (p *Parser) joined(h *header, kind Kind) bool {
-	msg, sign := h.message, byte('<')
 	if h.id != nil {
-		sign = '-'
+		return p.joinedExim(h, kind)
 	}
+	msg := h.message
 	for at := 1 + shortestStamp + len(": to="); at < len(msg); at++ { // the earliest possible index
-		i := bytes.IndexByte(msg[at:], sign)
+		i := bytes.IndexByte(msg[at:], '<')
 		if i < 0 {
 			break
 		}
-		at += i
-		if h.id == nil {
-			if string(msg[at-5:at]) == ": to=" && p.anotherBegins(h, kind, at-5) {
-				return true
-			}
-		} else if looksEximID(msg[at-6:]) {
-			if _, rest, ok := eximID(msg[at-6:]); ok && len(rest) > 1 && eximFlag(rest) != "" && p.anotherBegins(h, kind, at-6) {
-				return true
-			}
+		if at += i; string(msg[at-5:at]) == ": to=" && p.anotherBegins(h, kind, at-5) {
+			return true
+		}
+	}
+	return false
+}
+
+// joinedExim is joined for a message of Exim, in which it searches for the first hyphen of a message id
+// and the arrow after the id.
+func (p *Parser) joinedExim(h *header, kind Kind) bool {
+	msg := h.message
+	const before, after = len("1xVUtL"), len("0005ru-2B =>")
+	if len(msg) <= 1+shortestStamp+before+after {
+		return false
+	}
+	hyphens := msg[:len(msg)-after]
+	for at := 1 + shortestStamp + before; at < len(hyphens); at++ {
+		i := bytes.IndexByte(hyphens[at:], '-')
+		if i < 0 {
+			break
+		}
+		if at += i; msg[at+7] != '-' && (at+12 >= len(msg) || msg[at+12] != '-') {
+			continue // as in looksEximID
+		}
+		if _, rest, ok := eximID(msg[at-before:]); ok && len(rest) > 1 && eximFlag(rest) != "" && p.anotherBegins(h, kind, at-before) {
+			return true
 		}
 	}
 	return false
@@ -757,6 +774,9 @@ func (p *Parser) fastExim(rest []byte, h *header) *program {
 	h.host, h.program = nil, nil
 	if !h.exim(rest) {
 		return nil
+	}
+	if len(p.host)+len(p.outerHost) == 0 {
+		return &noProgram
 	}
 	return p.names(h)
 }

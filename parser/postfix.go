@@ -710,7 +710,8 @@ func smtpStage(command string) bounce.Stage {
 	case "DATA", "BDAT":
 		return bounce.StageData
 	case "END":
-		if strings.HasPrefix(strings.ToLower(rest), "of data") {
+		const ofData = "of data"
+		if len(rest) >= len(ofData) && equalFold(rest[:len(ofData)], ofData) {
 			return bounce.StageEOM
 		}
 	case "DATA/BDAT":

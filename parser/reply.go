@@ -15,10 +15,14 @@ func unprint(s string) string {
 	b := make([]byte, 0, len(s))
 	high := false
 	for i := 0; i < len(s); i++ {
-		c := s[i]
-		if c != '\\' || i+1 == len(s) {
-			b = append(b, c)
-			continue
+		n := strings.IndexByte(s[i:], '\\')
+		if n < 0 {
+			n = len(s) - i
+		}
+		b = append(b, s[i:i+n]...)
+		if i += n; i+1 >= len(s) {
+			b = append(b, s[i:]...)
+			break
 		}
 		switch {
 		case s[i+1] == 'n':
@@ -32,7 +36,7 @@ func unprint(s string) string {
 			high = true
 			i += 3
 		default:
-			b = append(b, c)
+			b = append(b, '\\')
 		}
 	}
 	if high && !utf8.Valid(b) {

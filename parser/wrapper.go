@@ -615,25 +615,32 @@ func (p *Parser) unannounced(line []byte) Kind {
 }
 
 // consoleFlag returns the index of the process id before "   ==" and the like, the output of an
-// Exim in the foreground, or -1.
+// Exim in the foreground, or -1. It searches for the last character of the flag, since most lines have
+// many blanks: this takes half the instructions.
 func consoleFlag(line []byte) int {
 	const blanks = "   "
-	for i := len(blanks); i < min(len(line), maxWrapper)-len("==x"); i += len(blanks) { // one of the three blanks is at such an index
-		if line[i] != ' ' {
-			continue
-		}
-		at := i
-		for at > i-2 && line[at-1] == ' ' {
-			at--
-		}
-		if !isDigit(line[at-1]) || !hasPrefix(line[at:], blanks) || len(line) < at+7 || line[at+5] != ' ' {
-			continue
-		}
-		if flag := eximFlag(line[at+len(blanks):]); flag != "" && flag != "<=" {
-			return at - len(lastDigits(line[:at]))
+	first := -1
+	window := line[:max(0, min(len(line)-2, maxWrapper+1))]
+	for _, last := range [...]byte{'>', '*', '='} { // of a flag
+		for i := len("1") + len(blanks) + 1; i < len(window); i++ {
+			next := bytes.IndexByte(window[i:], last)
+			if next < 0 {
+				break
+			}
+			i += next
+			at := i - 1 - len(blanks)
+			if line[i+1] != ' ' || string(line[at:i-1]) != blanks || !isDigit(line[at-1]) || first >= 0 && at > first {
+				continue
+			}
+			if flag := eximFlag(line[i-1:]); flag != "" && flag != "<=" {
+				first = at
+			}
 		}
 	}
-	return -1
+	if first < 0 {
+		return -1
+	}
+	return first - len(lastDigits(line[:first]))
 }
 
 // mayHoldLine reports, by a cheap test, whether a line may hold an MTA's line.
