@@ -2,6 +2,7 @@ package parser
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 )
 
@@ -13,7 +14,7 @@ import (
 // By instructions for a whole line, a line of Kubernetes takes 0.33 of the time without leads, one of
 // docker compose 0.31, one of grep -n of several files 0.09, one of CloudWatch 0.05.
 type lead struct {
-	before []byte    // the text up to its time, or all of it; 0 stands for a digit
+	before []byte    // the text up to its time, or all of it; 0 stands for a number
 	after  []byte    // the text after its time and a blank
 	timed  bool      // it has a time
 	clock  clock     // of its time
@@ -56,7 +57,9 @@ func (l *lead) learn(b []byte, p *Parser) bool {
 	for i := 0; i < len(l.before); i++ {
 		n := leadingDigits(l.before[i:])
 		if n > 0 && standsAlone(l.before, i, i+n) {
-			clear(l.before[i : i+n])
+			l.before[i] = 0
+			l.before = slices.Delete(l.before, i+1, i+n)
+			n = 1
 		}
 		i += n
 	}
@@ -79,15 +82,22 @@ func (l *lead) empty() bool { return len(l.before) == 0 && !l.timed }
 
 // cut returns the text after the lead of a line. It returns false if the line has another lead.
 func (l *lead) cut(line []byte) (rest []byte, ok bool) {
-	if len(line) < len(l.before) {
-		return nil, false
-	}
-	for i, c := range l.before {
-		if line[i] != c && (c != 0 || !isDigit(line[i])) {
+	at := 0
+	for _, c := range l.before {
+		switch {
+		case at < len(line) && line[at] == c:
+			at++
+		case c != 0:
 			return nil, false
+		default:
+			n := leadingDigits(line[at:])
+			if n == 0 {
+				return nil, false
+			}
+			at += n
 		}
 	}
-	if line = line[len(l.before):]; !l.timed {
+	if line = line[at:]; !l.timed {
 		return line, true
 	}
 	if line, ok = l.clock.again(line); !ok || !bytes.HasPrefix(line, l.after) {

@@ -61,7 +61,9 @@ func TestLeadNumbers(t *testing.T) {
 		want       bool
 	}{
 		{"<22>", "<19>", true},
-		{"<22>", "<9>", false},
+		{"<22>", "<9>", true},
+		{"151 <22>", "98 <22>", true},
+		{"151 <22>", " <22>", false},
 		{"mail.log:118:", "mail.log:119:", true},
 		{"mail.log.1:118:", "mail.log.2:118:", false},
 		{"mail-0 postfix ", "mail-1 postfix ", false},
