@@ -485,9 +485,24 @@ func (r *Report) ofOneSender(ctx context.Context, s store.Reader, o Options, oth
 	}
 	f := x.failures(o)
 	f.Since = p.Began()
+	// The first failures tell of most providers that they refuse several sender domains (20 counts on 10.2
+	// million attempts: 1.5 s).
+	first := ""
+	for a, err := range s.Attempts(ctx, f, store.Page{Limit: sendersSought}) {
+		if err != nil {
+			return false, err
+		}
+		sender := ascii.Lower(a.SenderDomain)
+		if first = cmp.Or(first, sender); sender == "" || sender != first || !about(sender) {
+			return false, nil
+		}
+	}
 	senders, err := s.Count(ctx, f, store.BySenderDomain)
 	return len(senders) == 1 && senders[0].Keys[0] != "" && about(ascii.Lower(senders[0].Keys[0])), err
 }
+
+// sendersSought is the number of failures of which ofOneSender reads the senders before it counts all.
+const sendersSought = 50
 
 // background reports whether a problem is background.
 func (r *Report) background(p *problem.Problem) bool {
