@@ -321,7 +321,37 @@ func (r *Report) died(ctx context.Context, s store.Reader, o Options, rows []*un
 		}
 	}
 	rows = slices.DeleteFunc(rows, func(x *unreachedRow) bool { return !may[x] })
-	return rows[:min(len(rows), diedAtMost)], nil
+	rows = rows[:min(len(rows), diedAtMost)]
+	return r.pausing(ctx, s, o, rows)
+}
+
+// pausing returns the rows whose provider took no mail for longer than StallLeast in the period. Others did
+// not die: see mayBeDead and returned. Their mail of the weeks around the period is not counted by the hour
+// (of a day among 10.2 million attempts that took 4.0 of 13.9 s, for three large providers).
+func (r *Report) pausing(ctx context.Context, s store.Reader, o Options, rows []*unreachedRow) ([]*unreachedRow, error) {
+	f := o.Filter
+	if len(rows) == 0 || f.Since.IsZero() { // the whole course is of the period
+		return rows, nil
+	}
+	f.Since, f.Outcomes = f.Since.Truncate(time.Hour).Add(-problem.StallLeast), []bounce.Outcome{bounce.Delivered}
+	took := map[*unreachedRow][]store.Cell{}
+	if err := r.count(ctx, s, f, rows, func(x *unreachedRow, c store.Cell) { took[x] = append(took[x], c) }, store.ByHour); err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(rows, func(x *unreachedRow) bool {
+		var last time.Time
+		for _, c := range byHour(took[x]) {
+			t, err := time.Parse(hourLayout, c.Keys[0])
+			if err != nil || known(t).IsZero() || !t.Before(r.End()) {
+				continue
+			}
+			if last.IsZero() && !t.Before(o.Filter.Since) || !last.IsZero() && t.Sub(last) > problem.StallLeast {
+				return false
+			}
+			last = t
+		}
+		return !last.IsZero() && r.End().Sub(last) <= problem.StallLeast
+	}), nil
 }
 
 // filter returns a filter for the mail to the provider.
