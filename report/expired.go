@@ -2,7 +2,6 @@ package report
 
 import (
 	"context"
-	"time"
 
 	"bouncelog/bounce"
 	"bouncelog/store"
@@ -11,7 +10,6 @@ import (
 const (
 	expiredCounted = 10_000 // maximum number of expired recipients whose last failure is looked up
 	softRead       = 50_000 // maximum number of temporary failures read for that
-	queueLifetime  = 7 * 24 * time.Hour
 )
 
 // A pair is one recipient of one message.
@@ -38,7 +36,7 @@ func lastTemporary(ctx context.Context, s store.Reader, f store.Filter, rows []R
 	before := f
 	before.Reasons, before.Outcomes = nil, []bounce.Outcome{bounce.Soft}
 	if !f.Since.IsZero() {
-		before.Since = f.Since.Add(-queueLifetime)
+		before.Since = f.Since.Add(-QueueLifetime)
 	}
 	if n, err := store.CountAll(ctx, s, before); err != nil || n.Soft > softRead {
 		return err

@@ -116,11 +116,11 @@ func (r *Report) QueueThen(ctx context.Context, s store.Reader) ([]store.Queued,
 }
 
 // queuedThen returns mail that waited at the end of a past period.
-func queuedThen(ctx context.Context, s store.Reader, waits []wait) (list []store.Queued, err error) {
+func queuedThen(ctx context.Context, s store.Reader, waits []*Wait) (list []store.Queued, err error) {
 	for part := range slices.Chunk(waits, waitedAtOnce) {
 		refs := make([]store.Ref, len(part))
 		for i := range part {
-			refs[i] = part[i].last
+			refs[i] = part[i].Last
 		}
 		found, err := s.Lookup(ctx, refs...)
 		if err != nil {
@@ -128,7 +128,7 @@ func queuedThen(ctx context.Context, s store.Reader, waits []wait) (list []store
 		}
 		for i, a := range found {
 			if a != nil {
-				list = append(list, store.Queued{Attempt: *a, Arrived: a.Arrived(), FirstSoft: part[i].first})
+				list = append(list, store.Queued{Attempt: *a, Arrived: a.Arrived(), FirstSoft: part[i].First})
 			}
 		}
 	}

@@ -722,7 +722,7 @@ func (x *unreachedRow) restrict(ctx context.Context, s store.Reader, o Options, 
 // of the period, and what was given up until then. It returns nil if there is too much to count.
 func (r *Report) queueOf(ctx context.Context, s store.Reader, f store.Filter, since time.Time) (*problem.Queue, error) {
 	f.Since, f.Outcomes, f.Reasons, f.NoHistory = since, []bounce.Outcome{bounce.Soft, bounce.Hard}, nil, true
-	first, ended, retried, read := map[pair]time.Time{}, map[pair]bool{}, map[pair]bool{}, 0
+	u, retried, read := NewUndelivered[pair](), map[pair]bool{}, 0
 	q := &problem.Queue{}
 	for x, err := range s.Refusals(ctx, f) { // in the order of time
 		if err != nil {
@@ -732,24 +732,18 @@ func (r *Report) queueOf(ctx context.Context, s store.Reader, f store.Filter, si
 			return nil, nil
 		}
 		p := pairOf(x)
-		if t := first[p]; !t.IsZero() && !x.Untried && x.Time.Sub(t) >= problem.GreylistingMost {
+		if w := u.Waiting[p]; w != nil && !x.Untried && x.Time.Sub(w.First) >= problem.GreylistingMost {
 			retried[p] = true
 		}
-		switch {
-		case x.Outcome == bounce.Hard:
-			if len(ended) == 0 {
-				q.FirstLost = x.Time.UTC()
-			}
-			delete(first, p)
-			ended[p] = true // the last deferral, of the same second, may follow
-		case first[p].IsZero() && !ended[p]:
-			first[p] = x.Time.UTC()
+		if x.Outcome == bounce.Hard && q.FirstLost.IsZero() {
+			q.FirstLost = x.Time.UTC()
 		}
+		u.Add(p, x.Outcome, x.Time, x.Ref())
 	}
-	q.Waiting, q.GivenUp, q.Retried = len(first), len(ended), len(retried)
-	for _, t := range first {
-		if q.Oldest.IsZero() || t.Before(q.Oldest) {
-			q.Oldest = t
+	q.Waiting, q.GivenUp, q.Retried = len(u.Waiting), len(u.ended), len(retried)
+	for _, w := range u.Waiting {
+		if q.Oldest.IsZero() || w.First.Before(q.Oldest) {
+			q.Oldest = w.First
 		}
 	}
 	return q, nil

@@ -13,57 +13,42 @@ import (
 
 const (
 	waitedAsked = 500     // maximum number of providers whose waiting mail is looked up, if that of all is too much
-	waitedRead  = 200_000 // maximum number of failed attempts read for that, of queueLifetime
+	waitedRead  = 200_000 // maximum number of failed attempts read for that, of QueueLifetime
 )
 
-// A wait is a recipient of a message that waited at the end of a past period.
-type wait struct {
-	last   store.Ref // last deferral
-	first  time.Time // first deferral in queueLifetime
-	domain string    // of the recipient
-	relay  string    // of the last deferral
-}
-
 // waitsThen returns the mail of f that waited at the end of a past period, the oldest first, from the
-// failed attempts of queueLifetime: the mail of a recipient waits from a deferral until it is given up
+// failed attempts of QueueLifetime: the mail of a recipient waits from a deferral until it is given up
 // or, as far as deferrals tell, until the recipient takes mail; or until the message leaves the queue in
 // another way. known is false if that is too much to read.
-func (r *Report) waitsThen(ctx context.Context, s store.Reader, f store.Filter) (list []wait, known bool, err error) {
+func (r *Report) waitsThen(ctx context.Context, s store.Reader, f store.Filter) (list []*Wait, known bool, err error) {
 	end := r.End()
-	f.Since, f.Until = end.Add(-queueLifetime), end
+	f.Since, f.Until = end.Add(-QueueLifetime), end
 	f.Outcomes = []bounce.Outcome{bounce.Soft, bounce.Hard}
 	all, err := store.CountAll(ctx, s, f)
 	if err != nil || all.Soft+all.Hard > waitedRead {
 		return nil, false, err
 	}
-	waits, ended := map[pair]wait{}, map[pair]bool{}
+	u := NewUndelivered[pair]()
 	for x, err := range s.Refusals(ctx, f) { // in the order of time
 		if err != nil {
 			return nil, false, err
 		}
 		p := pairOf(x)
-		if x.Outcome == bounce.Hard {
-			ended[p] = true // the last deferral, of the same second, may follow
+		u.Add(p, x.Outcome, x.Time, x.Ref())
+		if taken := !x.DeliveredAfter.IsZero() && x.DeliveredAfter.Before(end); taken {
+			delete(u.Waiting, p)
+		} else if w := u.Waiting[p]; w != nil {
+			w.domain, w.relay = x.RecipientDomain, x.RelayHost
 		}
-		w, again := waits[p]
-		if !again {
-			w.first = x.Time.UTC()
-		}
-		if taken := !x.DeliveredAfter.IsZero() && x.DeliveredAfter.Before(end); ended[p] || taken {
-			delete(waits, p)
-			continue
-		}
-		w.last, w.domain, w.relay = x.Ref(), x.RecipientDomain, x.RelayHost
-		waits[p] = w
 	}
-	list = slices.SortedFunc(maps.Values(waits), func(a, b wait) int {
-		return cmp.Or(a.first.Compare(b.first), a.last.Compare(b.last))
+	list = slices.SortedFunc(maps.Values(u.Waiting), func(a, b *Wait) int {
+		return cmp.Or(a.First.Compare(b.First), a.Last.Compare(b.Last))
 	})
 	kept := list[:0]
 	for part := range slices.Chunk(list, waitedAtOnce) {
 		refs := make([]store.Ref, len(part))
 		for i := range part {
-			refs[i] = part[i].last
+			refs[i] = part[i].Last
 		}
 		left, err := leftBefore(ctx, s, end, refs)
 		if err != nil {
@@ -84,7 +69,7 @@ type queue struct {
 	known    bool
 	total    int64
 	provider map[string]int64
-	list     []wait // of a past period, the oldest first
+	list     []*Wait // of a past period, the oldest first
 	// pending is the part that was first deferred within a past period.
 	pending map[string]int64
 }
@@ -113,11 +98,10 @@ func (r *Report) queue(ctx context.Context, s store.Reader, f store.Filter, rout
 		return q, err
 	}
 	q.total, q.pending = int64(len(q.list)), map[string]int64{}
-	for i := range q.list {
-		w := &q.list[i]
+	for _, w := range q.list {
 		name := u.provider(&store.Cell{Keys: [store.MaxDimensions]string{w.domain, w.relay}})
 		q.provider[name]++
-		if !w.first.Before(f.Since) { // counted in the period of its first attempt
+		if !w.First.Before(f.Since) { // counted in the period of its first attempt
 			q.pending[name]++
 		}
 	}

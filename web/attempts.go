@@ -58,7 +58,7 @@ const recovered = "recovered"
 func deferredBefore(ctx context.Context, r store.Reader, f store.Filter) (func(*store.Attempt, string) bool, error) {
 	f.Outcomes, f.Reasons, f.Relay, f.To = []bounce.Outcome{bounce.Soft}, nil, "", nil // the first try may have been at another relay
 	if !f.Since.IsZero() {
-		f.Since = f.Since.Add(-queueLifetime)
+		f.Since = f.Since.Add(-report.QueueLifetime)
 	}
 	found := map[store.Pair]bool{}
 	for a, err := range r.Attempts(ctx, f, store.Page{Newest: true, Limit: scannedAtMost}) {
@@ -69,9 +69,6 @@ func deferredBefore(ctx context.Context, r store.Reader, f store.Filter) (func(*
 	}
 	return func(a *store.Attempt, _ string) bool { return found[a.Pair()] }, nil
 }
-
-// queueLifetime is the default time for which an MTA retries (Postfix: maximal_queue_lifetime).
-const queueLifetime = 5 * day
 
 // ofAddress is the word for permanent failures that lie with the recipient's address.
 const ofAddress = "address"

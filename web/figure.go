@@ -155,31 +155,22 @@ func (v *screen) undelivered(ctx context.Context, r store.Reader, p *problem.Pro
 	}
 	since := f.Since
 	if !since.IsZero() {
-		f.Since = since.Add(-queueLifetime)
+		f.Since = since.Add(-report.QueueLifetime)
 	}
-	waiting, ended := map[store.Pair]store.Ref{}, map[store.Pair]bool{} // ended, or first deferred before
+	u := report.NewUndelivered[store.Pair]()
 	var refs []store.Ref
 	for a, err := range r.Attempts(ctx, f, store.Page{Limit: undeliveredRead}) {
 		if err != nil {
 			return nil, err
 		}
-		key, before := a.Pair(), a.Time.Before(since)
-		switch {
-		case a.Outcome != bounce.Soft:
-			delete(waiting, key)
-			ended[key] = true // the last deferral, of the same second, may follow
-			if a.Outcome == bounce.Hard && !before && figure != figureWaiting {
-				refs = append(refs, a.Ref())
-			}
-		case before:
-			ended[key] = true
-		case !ended[key]:
-			waiting[key] = a.Ref()
+		u.Add(a.Pair(), a.Outcome, a.Time, a.Ref())
+		if a.Outcome == bounce.Hard && !a.Time.Before(since) && figure != figureWaiting {
+			refs = append(refs, a.Ref())
 		}
 	}
-	if figure != figureGivenUp {
-		for _, ref := range waiting {
-			refs = append(refs, ref)
+	for _, w := range u.Waiting {
+		if figure != figureGivenUp && !w.First.Before(since) {
+			refs = append(refs, w.Last)
 		}
 	}
 	slices.SortFunc(refs, func(a, b store.Ref) int { return b.Compare(a) })
