@@ -271,6 +271,34 @@ func TestPackageDoc(t *testing.T) {
 	}
 }
 
+// TestPackagesDocumented holds that docs/ARCHITECTURE.md describes each package: by its path, or by
+// its name in the row of the directory above.
+func TestPackagesDocumented(t *testing.T) {
+	doc, err := os.ReadFile("docs/ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, packages, _ := strings.Cut(string(doc), "\n## Packages\n")
+	packages, _, _ = strings.Cut(packages, "\n## ")
+	rows := map[string]string{}
+	for row := range strings.Lines(packages) {
+		if name, found := strings.CutPrefix(row, "| `"); found {
+			name, rest, _ := strings.Cut(name, "`")
+			rows[name] = rest
+		}
+	}
+	for name := range mayImport {
+		if _, found := rows[name]; !found && !strings.Contains(rows[path.Dir(name)], "`"+path.Base(name)+"`") {
+			t.Errorf("docs/ARCHITECTURE.md does not describe %s", name)
+		}
+	}
+	for name := range rows {
+		if _, err := os.Stat(name); err != nil {
+			t.Errorf("docs/ARCHITECTURE.md describes %s: %v", name, err)
+		}
+	}
+}
+
 // TestWalks holds that the hops of docs/ARCHITECTURE.md are there: each names a file and
 // a function or type in it.
 func TestWalks(t *testing.T) {
