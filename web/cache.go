@@ -42,7 +42,9 @@ type cache[T any] struct {
 }
 
 const (
-	keptFor      = time.Minute // an older value is not served if its age matters, or without stating its age
+	// An older value is not served without stating its age. If its age matters, it is not served at all,
+	// unless it took longer to build: clients that ask again after its end have to find it.
+	keptFor      = time.Minute
 	renewedAfter = keptFor / 2 // a value that is still requested is built again before it is too old
 	keptTimes    = 10
 	restMost     = 30 * time.Second // after a build that takes no longer than this
@@ -218,7 +220,11 @@ func (c *cache[T]) get(ctx context.Context, key string, w want, build maker[T]) 
 		case <-ctx.Done():
 			if ctx.Err() == context.Canceled {
 				c.leave(next, kept)
-			} // else the value stays in work
+			} else { // the value stays in work
+				c.mu.Lock()
+				next.late = true
+				c.mu.Unlock()
+			}
 			return nil, ctx.Err()
 		}
 	}
@@ -247,7 +253,7 @@ func (c *cache[T]) look(key string, asked time.Time, w want, build maker[T]) (ke
 		wait = patienceIdle
 	}
 	e.used = asked
-	if e.kept != nil && (e.kept.of.file != now.file || !w.aged && time.Since(e.kept.of.at) >= keptFor) {
+	if e.kept != nil && (e.kept.of.file != now.file || !w.aged && time.Since(e.kept.of.at) >= keptFor+e.kept.ended.Sub(e.kept.began)) {
 		e.kept = nil
 	}
 	if kept = e.kept; kept != nil {

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"regexp"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -229,6 +230,36 @@ func TestLong(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestRetry holds that a client that asks again when Retry-After or Refresh says gets the answer once it
+// is built, however long that takes. The second path is a past period, whose pages are not renewed.
+func TestRetry(t *testing.T) {
+	for _, slow := range []time.Duration{answerTime + time.Second, answerTime + 20*time.Second, 2*answerTime + 25*time.Second, 5 * time.Minute} {
+		for _, path := range []string{"/domains.json", "/domains?period=2000-01-01", "/incidents.csv"} {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t)
+				b.slow = slow
+				b.store("one.example", 30)
+				began := time.Now()
+				for {
+					r := httptest.NewRequest(http.MethodGet, path, nil)
+					r.Host = "localhost"
+					w := httptest.NewRecorder()
+					b.s.ServeHTTP(w, r)
+					again := w.Header().Get("Retry-After") + w.Header().Get("Refresh")
+					if w.Code == http.StatusOK && again == "" {
+						break
+					}
+					after, err := strconv.Atoi(again)
+					if took := time.Since(began); err != nil || took > 2*slow+keptFor { // the report and the page
+						t.Fatalf("%s of %s: status %d after %s, %v", path, slow, w.Code, took, w.Header())
+					}
+					time.Sleep(time.Duration(after) * time.Second)
+				}
+			})
+		}
+	}
 }
 
 // TestPreview holds that a search for incidents that takes minutes delays no page: the first screen

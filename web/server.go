@@ -210,8 +210,8 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, in scope, err erro
 		status, text = http.StatusServiceUnavailable, errBusy.Error()
 		w.Header().Set("Retry-After", "5")
 	case errors.Is(err, context.DeadlineExceeded):
-		status, text = http.StatusServiceUnavailable, fmt.Sprintf("This takes longer than %s. Ask for a shorter period, or in a minute for the page again: it is still being made.", answerTime)
-		w.Header().Set("Retry-After", "60")
+		status, text = http.StatusServiceUnavailable, fmt.Sprintf("This takes longer than %s. Ask for a shorter period, or in half a minute for the page again: it is still being made.", answerTime)
+		w.Header().Set("Retry-After", "30")
 	case errors.Is(err, context.Canceled):
 		return // the client has left
 	case errors.Is(err, store.ErrMissing):
