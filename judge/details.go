@@ -253,7 +253,18 @@ var detailTexts = map[string]detailWords{
 		Retry: "Only after the address, the user or the router is corrected.",
 		Also:  "A resolver that failed, where other domains were refused at the same time.",
 	}},
-	detailContentFilter: adds("Your own content filter says so, not the receiver: its log names the rule or the score."),
+	DetailContentFilter: adds("Your own next hop (a content filter, a gateway, a mail store) says so, not the receiver: its log names the rule, the score or the limit."),
+	"line-length": {instead: true, turn: "You, if one of your programs wrote the message; otherwise its sender.", Text: Text{
+		Title:   "lines too long",
+		Meaning: "The message has lines that are longer than 998 characters, the limit of RFC 5322 section 2.1.1.",
+		Do: []string{
+			"Find the program that wrote the message: it has to break its lines, or encode the text (quoted-printable, base64).",
+			"Exim says so itself before it sends: until the program is mended, raise message_linelength_limit of the transport (or of the ACL). Postfix breaks such lines itself (smtp_line_length_limit).",
+			"Send again what was returned.",
+		},
+		Retry: "Only after the program or the limit is changed.",
+		Also:  "HTML in one line, as many newsletters and ERP systems write it.",
+	}},
 	"own-address": {instead: true, Text: Text{
 		Title:   "source address not on this host",
 		Meaning: "The mail server shall send from an address that this host does not have.",
@@ -396,6 +407,9 @@ var detailTexts = map[string]detailWords{
 	"smtputf8": {Text: Text{
 		Title:   "SMTPUTF8 not offered",
 		Meaning: "An address or header needs SMTPUTF8 (non-ASCII letters, RFC 6531), and the next server does not offer it.",
-		Do:      []string{"Use an ASCII address for the recipient and the sender.", "Or tell the recipient that their server does not take non-ASCII addresses."},
+		Do: []string{
+			"Use an ASCII address for the recipient and the sender, or tell the recipient that their server does not take non-ASCII addresses.",
+			"If it is all mail of one program: it asks for SMTPUTF8, or writes names with unencoded letters into headers, since this server offers SMTPUTF8 (Postfix: smtputf8_enable = no, smtputf8_autodetect_classes; Exim: smtputf8_advertise_hosts, utf8_downconvert).",
+		},
 	}},
 }

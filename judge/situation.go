@@ -289,7 +289,7 @@ const (
 
 	// The scope stays the message's, because a filter is usually right. Only many such refusals are
 	// a fault of this server (package problem).
-	detailContentFilter = "content-filter" // this server's own content filter refuses the message
+	DetailContentFilter = "content-filter" // this server's own content filter, or another next hop of its own, refuses the message
 )
 
 // ownSide changes a verdict about the other side into one about this server if there is no other
@@ -325,12 +325,12 @@ func ownSide(v *bounce.Verdict, f facts) {
 		}
 	case bounce.ContentSpam, bounce.ContentRejected:
 		if f&(ownHop|factLocal) != 0 && f&factPassedOn == 0 {
-			v.Detail = orElse(v.Detail, detailContentFilter)
+			v.Detail = orElse(v.Detail, DetailContentFilter)
 		}
 		return
-	case bounce.Policy:
+	case bounce.Policy, bounce.MessageTooLarge, bounce.SenderRejected, bounce.RecipientRestricted:
 		if f&ownHop != 0 && f&factPassedOn == 0 {
-			v.Detail = orElse(v.Detail, detailContentFilter)
+			v.Detail = orElse(v.Detail, DetailContentFilter)
 		}
 		return
 	case bounce.Connection, bounce.DNSRouting, bounce.TLS, bounce.ProtocolError, bounce.Unknown:

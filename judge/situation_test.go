@@ -62,8 +62,8 @@ func TestOwnSide(t *testing.T) {
 		{"both are named", bounce.Delivery{Agent: "smtp", RelayHost: "mx.far.example", RelayIP: "192.0.2.1", Sender: "me@us.example", Recipient: "joe@far.example", Code: 550, Response: "550 5.1.1 from me@us.example to joe@far.example: user unknown"}, bounce.UserUnknown, bounce.ScopeRecipient, ""},
 		{"a message to oneself", bounce.Delivery{Agent: "smtp", RelayHost: "mx.far.example", RelayIP: "192.0.2.1", Sender: "me@us.example", Recipient: "me@us.example", Code: 550, Response: "550 5.1.1 me@us.example: user unknown"}, bounce.UserUnknown, bounce.ScopeRecipient, ""},
 		{"the sender and a recipient", bounce.Delivery{Agent: "smtp", RelayHost: "mx.far.example", RelayIP: "192.0.2.1", Sender: "me@us.example", Recipient: "joe@far.example", Code: 550, Response: "550 5.1.1 Recipient unknown, message from me@us.example"}, bounce.UserUnknown, bounce.ScopeRecipient, ""},
-		{"own filter refuses", bounce.Delivery{Agent: "smtp", RelayHost: "127.0.0.1", RelayIP: "127.0.0.1", RelayPort: 10024, Code: 554, Response: "554 5.7.0 Reject, id=01234-05 - spam"}, bounce.ContentSpam, bounce.ScopeMessage, detailContentFilter},
-		{"own milter refuses", bounce.Delivery{Agent: "cleanup", Local: true, Response: "Spam message rejected"}, bounce.ContentSpam, bounce.ScopeMessage, detailContentFilter},
+		{"own filter refuses", bounce.Delivery{Agent: "smtp", RelayHost: "127.0.0.1", RelayIP: "127.0.0.1", RelayPort: 10024, Code: 554, Response: "554 5.7.0 Reject, id=01234-05 - spam"}, bounce.ContentSpam, bounce.ScopeMessage, DetailContentFilter},
+		{"own milter refuses", bounce.Delivery{Agent: "cleanup", Local: true, Response: "Spam message rejected"}, bounce.ContentSpam, bounce.ScopeMessage, DetailContentFilter},
 		{"a remote filter refuses", bounce.Delivery{Agent: "smtp", RelayHost: "mx.far.example", RelayIP: "192.0.2.1", Code: 554, Response: "554 5.7.1 Spam message rejected"}, bounce.ContentSpam, bounce.ScopeMessage, ""},
 		{"a loop at home", bounce.Delivery{Agent: "smtp", RelayHost: "127.0.0.1", RelayIP: "127.0.0.1", RelayPort: 25, Code: 554, Response: "554 5.4.6 Too many hops"}, bounce.DNSRouting, bounce.ScopeSender, detailOwnLoop},
 		{"a loop elsewhere", bounce.Delivery{Agent: "smtp", RelayHost: "mx.far.example", RelayIP: "192.0.2.1", Code: 554, Response: "554 5.4.6 Too many hops"}, bounce.DNSRouting, bounce.ScopeRemote, detailLoop},
@@ -125,7 +125,7 @@ func TestDetails(t *testing.T) {
 	j := newJudge(t)
 	used := map[string]bool{
 		detailOwnHost: true, detailOwnHop: true, detailOwnStore: true, detailOwnRoute: true,
-		DetailOwnTable: true, DetailOwnMailbox: true, DetailOwnQuota: true, DetailOwnRelay: true, DetailSmarthost: true, detailContentFilter: true, // set by ownSide
+		DetailOwnTable: true, DetailOwnMailbox: true, DetailOwnQuota: true, DetailOwnRelay: true, DetailSmarthost: true, DetailContentFilter: true, // set by ownSide
 	}
 	for r := range j.Rules() {
 		used[r.Detail] = true

@@ -38,8 +38,11 @@ const (
 	notFound
 	// denied: this server or its mail store does not know a recipient who took mail before.
 	denied
-	// filtered: a content filter of this server refuses this message and most others.
+	// filtered: a next hop of this side refuses the message for what it is, and many others; see
+	// ownrefusal.go.
 	filtered
+	// unsent: this server itself cannot send the message, and many others; see ownrefusal.go.
+	unsent
 	// unrelayed: one host refuses to relay mail to many unrelated domains, and takes no other mail.
 	unrelayed
 	// absent: this server knows no recipient of a domain, and never took mail for that domain.
@@ -136,7 +139,12 @@ type failure struct {
 func (x *failure) hard() bool { return x.Outcome == bounce.Hard }
 
 // passed reports whether the mail was delivered soon after.
-func (x *failure) passed() bool { return x.after != 0 && x.after.sub(x.at) < outagePassing }
+func (x *failure) passed() bool {
+	if x.hard() && (x.evidence == filtered || x.evidence == unsent) { // other mail to the recipient was
+		return false
+	}
+	return x.after != 0 && x.after.sub(x.at) < outagePassing
+}
 
 // causeOf returns the cause of an outage to which a failed attempt points, and the kind of
 // evidence. The cause is "" if there is none. valid is Thresholds.Valid.
@@ -176,8 +184,13 @@ func causeOf(r *store.Refusal, valid time.Duration) (cause string, e evidence) {
 			return causeLogin, unrelayed // any server that mail goes to may use these words
 		}
 		return causeLogin, stated
-	case "content-filter":
+	case judge.DetailContentFilter:
 		return causeFilter, filtered
+	case "line-length", "smtputf8":
+		if r.Code != 0 || r.Outcome != bounce.Hard || r.NullSender {
+			return "", 0
+		}
+		return causeHost, unsent
 	case judge.DetailOwnQuota:
 		if r.NullSender || !tookBefore(r, valid) {
 			return "", 0
@@ -249,7 +262,7 @@ var outageReasons = bounce.Reasons(func(r bounce.Reason) bool {
 	switch r {
 	case bounce.DNSRouting, bounce.Connection, bounce.SystemError, bounce.RelayDenied, bounce.TLS, bounce.ProtocolError, bounce.RateLimited,
 		bounce.SenderRejected, bounce.Policy, bounce.Unknown, bounce.DomainInvalid, bounce.UserUnknown, bounce.MailboxDisabled,
-		bounce.ContentSpam, bounce.ContentRejected, bounce.MailboxFull:
+		bounce.ContentSpam, bounce.ContentRejected, bounce.MessageTooLarge, bounce.RecipientRestricted, bounce.MailboxFull:
 		return true
 	}
 	return false
@@ -478,9 +491,14 @@ func (w *outageSearch) runs(ctx context.Context, cause string) (runs [][]failure
 		}
 		return list
 	}
-	for _, e := range [...]evidence{stated, relayed, denied, filtered, noRoute} {
+	for _, e := range [...]evidence{stated, relayed, denied, noRoute} {
 		runs = append(runs, w.byWindow(of(e))...)
 	}
+	returned, err := w.returned(ctx, of(filtered, unsent))
+	if err != nil {
+		return nil, err
+	}
+	runs = append(runs, returned...)
 	for _, run := range w.byWindow(of(unrelayed)) {
 		parts, err := w.refusing(ctx, run)
 		if err != nil {
@@ -942,16 +960,17 @@ type outage struct {
 	messages, recipients, returned map[uint64]bool // returned: messages that were given up
 	valid                          map[uint64]bool // recipients who took mail before or afterwards
 	units                          map[string]bool
-	sent                           int      // messages other than notifications
-	lasting                        int      // messages that were not delivered soon after
-	knownDomains                   int      // not found now, though they took mail
-	mailboxes                      []string // in place of counted: the recipients, of full mailboxes of this server
-	counted                        []string // the recipients' domains that tried, arrived and its end are about; none: all mail
-	beside                         int64    // of full mailboxes of this server: all messages of the same time
-	tried                          int64    // messages of the same time that the cause concerns, including the failed ones
-	selected                       bool     // the search is about the mail to a domain, by a relay or of a sender domain
-	nothing                        bool     // no mail at all is delivered on its first day
-	arrived                        int64    // of the tried messages; deliveries to the own mail store count if the cause concerns it
+	sent                           int       // messages other than notifications
+	lasting                        int       // messages that were not delivered soon after
+	knownDomains                   int       // not found now, though they took mail
+	mailboxes                      []string  // in place of counted: the recipients, of full mailboxes of this server
+	returner                       *returner // of messages that this server cannot send: their sender, in place of counted; nil: several
+	counted                        []string  // the recipients' domains that tried, arrived and its end are about; none: all mail
+	beside                         int64     // of full mailboxes of this server: all messages of the same time
+	tried                          int64     // messages of the same time that the cause concerns, including the failed ones
+	selected                       bool      // the search is about the mail to a domain, by a relay or of a sender domain
+	nothing                        bool      // no mail at all is delivered on its first day
+	arrived                        int64     // of the tried messages; deliveries to the own mail store count if the cause concerns it
 }
 
 // newOutage counts the messages and recipients of a run.
@@ -1000,8 +1019,8 @@ func (x *outage) proves(o Thresholds) bool {
 		return len(x.recipients) >= o.Recipients
 	case x.onlyNoRoute():
 		return len(x.units) > 1 && len(x.recipients) >= o.Recipients
-	case x.kinds[filtered]:
-		return len(x.messages) >= outageMany && len(x.valid) >= o.Recipients
+	case x.kinds[filtered], x.kinds[unsent]: // see returned
+		return len(x.messages) >= outageMany
 	case x.cause == causeLogin:
 		return several || provider.Submits(x.run[0].RelayPort) || x.run[0].RelayHost == ""
 	case outageKinds[x.cause].unrelated:
@@ -1079,10 +1098,6 @@ func (w *outageSearch) prove(ctx context.Context, cause string, run []failure) (
 		}
 	}
 	switch {
-	case kind == filtered:
-		if most, err := w.filtersMost(ctx, run); err != nil || !most {
-			return "", nil, err
-		}
 	case cause == causeResolver && !slices.ContainsFunc(run, func(x failure) bool { return x.evidence == silent || w.knows(&x) }):
 		// Many unknown domains and little other mail may be a list with old addresses.
 		if len(x.messages) < outageMany || lastOf(run).sub(run[0].at) < outageLasts {
@@ -1152,7 +1167,7 @@ func (w *outageSearch) filtersMost(ctx context.Context, run []failure) (bool, er
 		return false, err
 	}
 	earlier := slices.DeleteFunc(slices.Clone(w.causes[causeFilter]), func(x failure) bool {
-		return x.evidence != filtered || x.at < since || x.at >= began
+		return x.evidence != filtered || x.RelayHost != run[0].RelayHost || x.at < since || x.at >= began
 	})
 	refused := float64(messagesOf(earlier))
 	if refused+float64(before) < outageMany { // the log begins with the run: then almost nothing may pass
@@ -1161,13 +1176,27 @@ func (w *outageSearch) filtersMost(ctx context.Context, run []failure) (bool, er
 	return refused < outageFilters*(refused+float64(before)), nil
 }
 
-// passed counts the mail that a content filter passed. If the filter has no address, it counts all
+// passed counts the mail that the next hops of a run took. If one has no address, it counts all
 // deliveries.
-func (w *outageSearch) passed(ctx context.Context, run []failure, since, until moment) (int64, error) {
+func (w *outageSearch) passed(ctx context.Context, run []failure, since, until moment) (n int64, err error) {
+	hosts := map[string]bool{}
+	for i := range run {
+		hosts[run[i].RelayHost] = true
+	}
+	if hosts[""] {
+		hosts = map[string]bool{"": true}
+	}
 	f := w.during(run)
-	f.Since, f.Until, f.Relay = since.time(), until.time(), run[0].RelayHost
-	c, err := w.total(ctx, f)
-	return c.Delivered + c.Handoff, err
+	f.Since, f.Until = since.time(), until.time()
+	for host := range hosts {
+		f.Relay = cmp.Or(host, w.f.Relay)
+		c, err := w.total(ctx, f)
+		if err != nil {
+			return 0, err
+		}
+		n += c.Delivered + c.Handoff
+	}
+	return n, nil
 }
 
 // some returns failureTexts ascending indexes below n. They are not evenly spaced, since mail may
@@ -1216,10 +1245,15 @@ func (w *outageSearch) outage(ctx context.Context, cause string, run []failure) 
 			return nil, err
 		}
 	}
-	if x.kinds[filtered] && !x.kinds[stated] {
+	if x.returns() && x.kinds[filtered] {
 		x.arrived, err = w.passed(ctx, run, run[0].at, lastOf(run).add(time.Second))
 		x.tried = int64(len(x.messages)) + x.arrived
 		return x, err
+	}
+	if x.returns() && x.kinds[unsent] {
+		if err := w.findSenders(ctx, x); err != nil {
+			return nil, err
+		}
 	}
 	domain := x.domain()
 	if theirs(cause) {
@@ -1283,7 +1317,7 @@ func (w *outageSearch) expiredOf(ctx context.Context, run []failure) (list []exp
 
 // isAll reports whether all mail fails.
 func (x *outage) isAll() bool {
-	return !x.selected && x.arrived == 0 && int64(len(x.messages)) == x.tried && len(x.counted)+len(x.mailboxes) == 0
+	return !x.selected && x.arrived == 0 && int64(len(x.messages)) == x.tried && len(x.counted)+len(x.mailboxes) == 0 && x.returner == nil
 }
 
 // about restricts f to the mail that the figures of an outage are about.
@@ -1293,6 +1327,9 @@ func (x *outage) about(f store.Filter) store.Filter {
 	}
 	if len(x.mailboxes) > 0 {
 		f.Recipients = x.mailboxes
+	}
+	if x.returner != nil {
+		f = x.returner.about(f)
 	}
 	return f
 }
@@ -1377,7 +1414,7 @@ func (w *outageSearch) measure(ctx context.Context, x *outage, p *Problem) error
 		p.Before = &Tried{Tried: int(before.Messages), Since: f.Since, Until: began.time().Add(-time.Second)}
 		messages := map[uint64]bool{}
 		for _, a := range w.causes[x.found] {
-			if a.at < began && a.at >= momentOf(f.Since) && (len(x.counted) == 0 || slices.Contains(x.counted, a.RecipientDomain)) && (len(x.mailboxes) == 0 || x.recipients[a.recipient]) {
+			if a.at < began && a.at >= momentOf(f.Since) && (x.returner == nil || a.evidence == unsent && ascii.Lower(a.SenderDomain) == x.returner.domain) && (len(x.counted) == 0 || slices.Contains(x.counted, a.RecipientDomain)) && (len(x.mailboxes) == 0 || x.recipients[a.recipient]) {
 				messages[a.message] = true
 			}
 		}
@@ -1388,7 +1425,7 @@ func (w *outageSearch) measure(ctx context.Context, x *outage, p *Problem) error
 	var first moment
 	for i := range x.run {
 		a := &x.run[i]
-		if a.after > until && a.after <= w.last {
+		if a.after > until && a.after <= w.last && !x.returns() { // other mail to them is taken all the time
 			reached[a.recipient] = true
 			if first == 0 || a.after < first {
 				first = a.after
@@ -1398,7 +1435,7 @@ func (w *outageSearch) measure(ctx context.Context, x *outage, p *Problem) error
 	var c Course
 	c.Mixed(x.arrived, float64(len(x.messages))/float64(max(x.tried, 1)))
 	ended := !x.partial && len(reached) >= min(max(outageMessages, int(c.Needed())), len(x.recipients))
-	left := !x.kind().inner && !x.onlyNoRoute() // else other mail leaves all the time, by IPv4 or to others
+	left := !x.kind().inner && !x.onlyNoRoute() || x.returner != nil // else other mail leaves all the time, by IPv4 or to others
 	since := f
 	since.Since, since.Until = until.time().Add(time.Second), w.last.time().Add(time.Second)
 	if !ended && left {
@@ -1406,7 +1443,7 @@ func (w *outageSearch) measure(ctx context.Context, x *outage, p *Problem) error
 		if !theirs(x.cause) {
 			least = max(least, outageDomains)
 		}
-		n, err := w.delivered(ctx, since, least)
+		n, err := w.takenSince(ctx, x, since, least)
 		if err != nil {
 			return err
 		}
@@ -1415,7 +1452,7 @@ func (w *outageSearch) measure(ctx context.Context, x *outage, p *Problem) error
 	late := len(x.expired) == 0 && !slices.ContainsFunc(x.run, func(a failure) bool { return a.hard() || a.after == 0 || a.after > w.last })
 	settled := !ended && late && w.last.sub(until) > max(settledAfter, longestGap(x.run))
 	if ended && left {
-		t, err := w.firstTaken(ctx, since)
+		t, err := w.firstTaken(ctx, since, x.returns())
 		if err != nil {
 			return err
 		}
@@ -1450,6 +1487,20 @@ func (w *outageSearch) measure(ctx context.Context, x *outage, p *Problem) error
 	return nil
 }
 
+// takenSince counts the mail that f selects and that the cause of an outage would have stopped. If it is more
+// than enough, the result is a lower bound that is enough.
+func (w *outageSearch) takenSince(ctx context.Context, x *outage, f store.Filter, enough int64) (int64, error) {
+	switch {
+	case !x.returns():
+		return w.delivered(ctx, f, enough)
+	case x.kinds[filtered]:
+		n, err := w.passed(ctx, x.run, momentOf(f.Since), momentOf(f.Until))
+		return n / returnedPasses, err
+	}
+	n, err := w.delivered(ctx, f, returnedPasses*enough)
+	return n / returnedPasses, err
+}
+
 // longestGap returns the longest time between two failures of a run.
 func longestGap(run []failure) (gap time.Duration) {
 	for i := 1; i < len(run); i++ {
@@ -1461,14 +1512,15 @@ func longestGap(run []failure) (gap time.Duration) {
 // takenRead is the number of deliveries that are read to find the first one to others.
 const takenRead = 1000
 
-// firstTaken returns when the first mail that f selects was delivered to others; 0: not known.
-func (w *outageSearch) firstTaken(ctx context.Context, f store.Filter) (moment, error) {
+// firstTaken returns when the first mail that f selects was delivered to others or, if own is set, to a server
+// of this side; 0: not known.
+func (w *outageSearch) firstTaken(ctx context.Context, f store.Filter, own bool) (moment, error) {
 	f.Outcomes, f.Reasons = []bounce.Outcome{bounce.Delivered}, nil
 	for a, err := range w.s.Attempts(ctx, f, store.Page{Limit: takenRead}) {
 		if err != nil {
 			return 0, err
 		}
-		if !judge.OwnRelay(a.RelayHost) && !judge.OwnServer(&a.Delivery) {
+		if own || !judge.OwnRelay(a.RelayHost) && !judge.OwnServer(&a.Delivery) {
 			return momentOf(a.Time), nil
 		}
 	}

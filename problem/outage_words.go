@@ -185,9 +185,18 @@ var (
 		otherExplanation: "The domains' MX records name a private address.", disprovedBy: "Mail that passes that hop meanwhile.",
 	}
 	filteredKind = outageKind{
-		place:            "at this server's own content filter{at}, which refuses most of what it gets",
+		place:            "at this server's own content filter{at}, which refuses {part} of what it gets",
 		firstCheck:       "The log and configuration of the content filter (amavis, rspamd, a proxy or milter): a rule, list or score that was added or updated just before this began, and what it says of one of these messages.",
 		otherExplanation: "A flood of spam in which the good messages are few: look for an account or a form that sends it.", disprovedBy: "Ordinary messages that pass the filter meanwhile.",
+	}
+	refusingHopKind = outageKind{
+		place:            "at the next hop of this server, {hop}, which refuses {part} of what it gets",
+		firstCheck:       "The limit or rule that the reply speaks of, in the configuration of that host: was it changed just before this began (the size of messages, permitted senders or recipients; Exchange: Get-ReceiveConnector, Get-TransportConfig, transport rules; Postfix: message_size_limit)? Send again what was returned.",
+		otherExplanation: "Messages of another kind than before, as from a new program.", disprovedBy: "Such messages that pass that hop meanwhile.",
+	}
+	unsentKind = outageKind{
+		place: "at this server itself, which cannot send it", inner: true,
+		otherExplanation: "The messages are wrong, and this server returned such ones before.", disprovedBy: "Such messages of the same sender that this server sends meanwhile.",
 	}
 )
 
@@ -244,7 +253,7 @@ func (x *outage) answers() bool {
 
 // ofOther returns a detail without those that only say that the replying host is of this side.
 func ofOther(detail string) string {
-	if judge.OwnDetail(detail) {
+	if judge.OwnDetail(detail) || detail == judge.DetailContentFilter {
 		return ""
 	}
 	return detail
@@ -305,7 +314,20 @@ func (x *outage) usualKind() outageKind {
 	case x.kinds[denied] && x.cause == causeStore:
 		return deniedKind
 	case x.kinds[filtered]:
-		return filteredKind
+		k, part := refusingHopKind, "part"
+		switch mostSaid(x.run).Reason {
+		case bounce.ContentSpam, bounce.ContentRejected, bounce.Policy:
+			k = filteredKind
+		}
+		if int64(len(x.messages)) > x.arrived {
+			part = "most"
+		}
+		k.place = strings.Replace(k.place, "{part}", part, 1)
+		return k
+	case x.kinds[unsent]:
+		k, most := unsentKind, mostSaid(x.run)
+		k.firstCheck = strings.Join(judge.DetailActions(bounce.Verdict{Reason: most.Reason, Detail: most.Detail}), " ")
+		return k
 	case x.cause == causeTLS && x.kinds[silent]:
 		return distrustKind
 	case x.kinds[insecure]:
@@ -374,6 +396,11 @@ func (x *outage) problem() *Problem {
 	if len(x.mailboxes) > 0 {
 		named = x.namedMailboxes()
 	}
+	if one := returnerOf(onset); x.returns() && plain(one.host) && one.host != "" {
+		p.Scan += " --relay " + one.host
+	} else if x.returner != nil && plain(one.domain) {
+		p.Scan += " --sender-domain " + one.domain
+	}
 	if len(domains) == 1 {
 		to = domains[0]
 		if plain(to) {
@@ -397,6 +424,7 @@ func (x *outage) problem() *Problem {
 	if !x.nothing {
 		sent = host
 	}
+	sent += x.senders()
 	p.Summary = fmt.Sprintf("%d of %s%s to %s fail %s", len(x.messages), table.Count(x.tried, "message"), sent, to, place)
 	p.Title, p.homemade = fmt.Sprintf("mail%s to %s fails %s", sent, named, place), true
 	if kind.does != "" {
@@ -461,7 +489,7 @@ func (x *outage) place() string {
 		place = strings.NewReplacer(", {hop}", "", " with {hop}", "", " {hop}", "", "{at}", "").Replace(place)
 	}
 	word := errorWord(x.texts)
-	if most := mostSaid(x.run); word == "" && x.answers() && most.Reason != bounce.Unknown {
+	if most := mostSaid(x.run); word == "" && (x.answers() || x.kinds[filtered] || x.kinds[unsent]) && most.Reason != bounce.Unknown {
 		word = judge.VerdictText(bounce.Verdict{Reason: most.Reason, Detail: ofOther(most.Detail)}).Title
 	}
 	if word != "" {
@@ -486,8 +514,9 @@ func (x *outage) why() string {
 	case x.onlyNoRoute():
 		return fmt.Sprintf("The operating system of this server says so (ENETUNREACH), for %s that have nothing to do with each other: nothing was sent to them.", table.Count(int64(len(x.units)), "domain"))
 	case x.kinds[filtered] && !x.kinds[stated]:
-		return fmt.Sprintf("The refusals are those of a content filter of this server. It refuses %d messages of %d, much more than before, to %s known to be valid among others.",
-			len(x.messages), x.tried, table.Count(int64(len(x.valid)), "recipient"))
+		return fmt.Sprintf("The refusals are those of a next hop of this server. It refuses %d messages of %d, much more than before.", len(x.messages), x.tried)
+	case x.kinds[unsent] && !x.kinds[stated]:
+		return "This server says so itself, before it sends the messages, and returned far fewer before."
 	case x.kinds[unrelayed] && !x.kinds[stated]:
 		return fmt.Sprintf("One host refuses to relay the mail to %d domains that have nothing to do with each other, and took next to none meanwhile.", len(x.units))
 	case x.kinds[insecure] && !x.kinds[stated] && !x.kinds[silent]:

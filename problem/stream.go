@@ -225,7 +225,7 @@ func (x *refusalSearch) read(ctx context.Context, f store.Filter, reached *reach
 			return err
 		}
 		reached.note(r)
-		if r.NullSender || r.Untried || r.Detail == "receiver-dnsbl-error" || r.Detail == "content-filter" {
+		if r.NullSender || r.Untried || r.Detail == "receiver-dnsbl-error" || r.Detail == judge.DetailContentFilter {
 			// This skips four kinds. Notifications of this server go to any address that a spammer
 			// forged. A blocklist that refuses the receiver's resolver lists nobody. If no host
 			// answered, the previous attempt is the evidence. This server's own filter is no

@@ -1,0 +1,322 @@
+package problem
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"bouncelog/bounce"
+	"bouncelog/internal/ascii"
+	"bouncelog/store"
+)
+
+// A next hop of this side (a content filter, a gateway, a mail store) refuses some messages for what they
+// are, and this server itself returns those that it cannot send (lines too long, SMTPUTF8 not offered).
+// Every server has a few of them. Many more than usual are an outage.
+
+const (
+	risenTimes     = 4    // times as many messages in a window as on any earlier day of the past, at least; higher: fewer outages
+	risenSplit     = 3    // maximum number of divisions of a run to find further outages
+	unsentLeast    = 0.25 // of the mail of its sender or sender domain that this server returns, at least; higher: fewer outages
+	returnedPasses = 3    // times as many messages that pass as are improbable while a part is returned, before it has ended: other mail is sent at night
+)
+
+// A returner is what returns the messages of some failures.
+type returner struct {
+	host, address string // the next hop, in lower case; both "": this server itself
+	domain        string // that of the senders of messages that this server itself cannot send
+	sender        string // the address of most of them; "": there are several
+	detail        string // of the verdict
+	infected      bool   // spam and viruses, which come in waves
+}
+
+// compare orders returners.
+func (x returner) compare(o returner) int {
+	return cmp.Or(strings.Compare(x.host, o.host), strings.Compare(x.address, o.address), strings.Compare(x.domain, o.domain), strings.Compare(x.detail, o.detail))
+}
+
+// returnerOf returns the returner of a failure with the evidence filtered or unsent.
+func returnerOf(x *failure) returner {
+	r := returner{host: ascii.Lower(x.RelayHost), detail: x.Detail}
+	switch {
+	case x.evidence == unsent:
+		r.host, r.domain = "", ascii.Lower(x.SenderDomain)
+	case r.host == "":
+		r.address = x.RelayIP
+	}
+	if x.evidence == filtered {
+		text := strings.ToLower(x.Template)
+		r.infected = x.Reason == bounce.ContentSpam || slices.ContainsFunc([]string{"virus", "infected", "malware"}, func(word string) bool { return strings.Contains(text, word) })
+	}
+	return r
+}
+
+// about restricts f to the mail that a returner gets.
+func (x *returner) about(f store.Filter) store.Filter {
+	f.Outcomes, f.Reasons = nil, nil
+	if x.host != "" {
+		f.Relay = x.host
+	}
+	if x.address != "" {
+		f.RelayIP = x.address
+	}
+	if f.SenderDomain = cmp.Or(x.domain, f.SenderDomain); x.sender != "" {
+		f.Senders = []string{x.sender}
+	}
+	return f
+}
+
+// taken counts the messages of a returner's mail that passed.
+func (x *returner) taken(c *store.Counts) int64 {
+	if x.domain != "" {
+		return c.Delivered
+	}
+	return c.Delivered + c.Handoff
+}
+
+// returned returns the runs of failures in which a next hop of this side, or this server itself, returns many
+// more messages than usual.
+func (w *outageSearch) returned(ctx context.Context, list []failure) (runs [][]failure, err error) {
+	returners := map[returner][]failure{}
+	for i := range list {
+		r := returnerOf(&list[i])
+		returners[r] = append(returners[r], list[i])
+	}
+	for _, r := range slices.SortedFunc(maps.Keys(returners), returner.compare) {
+		for _, run := range w.byWindow(returners[r]) {
+			parts, err := w.risen(ctx, &r, run, risenSplit)
+			if err != nil {
+				return nil, err
+			}
+			runs = append(runs, parts...)
+		}
+	}
+	return runs, nil
+}
+
+// risen returns the parts of a run of a returner that are outages: the one that stands out most, and others
+// before and after it.
+func (w *outageSearch) risen(ctx context.Context, r *returner, run []failure, depth int) (runs [][]failure, err error) {
+	if depth == 0 || messagesOf(run) < outageMany {
+		return nil, nil
+	}
+	if run[0].evidence == filtered && len(newOutage(causeFilter, run).valid) >= w.o.Recipients {
+		if most, err := w.filtersMost(ctx, run); err != nil || most {
+			return [][]failure{run}, err
+		}
+	}
+	if r.infected {
+		return nil, nil
+	}
+	if r.domain != "" {
+		if r.sender, err = w.senderOf(ctx, r, run); err != nil {
+			return nil, err
+		}
+	}
+	f := r.about(w.during(run))
+	f.Since, f.Until = run[0].at.hour(), lastOf(run).hour().Add(time.Hour) // whole hours are counted already
+	cells, err := w.s.Count(ctx, f, store.ByHour)
+	if err != nil {
+		return nil, err
+	}
+	taken := map[string]int64{}
+	for i := range cells {
+		taken[cells[i].Keys[0]] = r.taken(&cells[i].Counts)
+	}
+	i, j := steepestHours(run, taken)
+	if many, err := w.returnsMany(ctx, r, run[i:j], taken); err != nil || !many {
+		return nil, err
+	}
+	before, err := w.risen(ctx, r, run[:i], depth-1)
+	if err != nil {
+		return nil, err
+	}
+	after, err := w.risen(ctx, r, run[j:], depth-1)
+	return slices.Concat(before, [][]failure{slices.Clip(run[i:j])}, after), err
+}
+
+// returnedDays counts the messages that a returner returned, by day (UTC).
+type returnedDays map[string]int64
+
+// most returns the most of them on one of the days before a time.
+func (d returnedDays) most(until time.Time) (n int64) {
+	for day, returned := range d {
+		if day < until.UTC().Format(time.DateOnly) {
+			n = max(n, returned)
+		}
+	}
+	return n
+}
+
+// before returns those of the days before a time.
+func (d returnedDays) before(until time.Time) (n int64) {
+	for day, returned := range d {
+		if day < until.UTC().Format(time.DateOnly) {
+			n += returned
+		}
+	}
+	return n
+}
+
+// returnedByDay counts the messages that a returner returned in a run and in the past before it.
+func (w *outageSearch) returnedByDay(ctx context.Context, r *returner, run []failure) (returnedDays, error) {
+	f := r.about(w.during(run))
+	f.Since, f.Outcomes = f.Since.Add(-w.o.Past).Truncate(24*time.Hour), []bounce.Outcome{bounce.Hard, bounce.Soft}
+	for i := range run {
+		if !slices.Contains(f.Reasons, run[i].Reason) {
+			f.Reasons = append(f.Reasons, run[i].Reason)
+		}
+	}
+	slices.Sort(f.Reasons)
+	cells, err := w.s.Count(ctx, f, store.ByDay, store.ByDetail)
+	days := returnedDays{}
+	for i := range cells {
+		if cells[i].Keys[1] == r.detail {
+			days[cells[i].Keys[0]] += cells[i].Messages
+		}
+	}
+	return days, err
+}
+
+// mostMessages returns the largest number of messages of a run that begin to fail in a window.
+func mostMessages(run []failure, window time.Duration) (most int) {
+	var first []moment // failures of the messages
+	seen := map[uint64]bool{}
+	for i := range run {
+		if !seen[run[i].message] {
+			seen[run[i].message] = true
+			first = append(first, run[i].at)
+		}
+	}
+	start := 0
+	for i, at := range first {
+		for at.sub(first[start]) >= window {
+			start++
+		}
+		most = max(most, i-start+1)
+	}
+	return most
+}
+
+// steepestHours returns the run[i:j] of whole hours in which the failing messages stand out most from
+// those that were taken, by hour: see steepest.
+func steepestHours(run []failure, taken map[string]int64) (i, j int) {
+	all := int64(0)
+	for _, n := range taken {
+		all += n
+	}
+	n := messagesOf(run)
+	usual := min(float64(n)/float64(int64(n)+all+1), usualRateMost)
+	up, down := math.Log(faultRate/usual), math.Log((1-faultRate)/(1-usual))
+	seen := map[uint64]bool{}
+	best, sum, start := 0.0, 0.0, 0
+	var next time.Time // the hour after that of the last failures
+	for k := 0; k < len(run); {
+		hour := run[k].at.hour()
+		for ; k > 0 && next.Before(hour); next = next.Add(time.Hour) {
+			sum += down * float64(taken[hourKey(next)])
+		}
+		if sum <= 0 {
+			sum, start = 0, k
+		}
+		end := k
+		for ; end < len(run) && run[end].at.hour().Equal(hour); end++ {
+			if !seen[run[end].message] {
+				seen[run[end].message] = true
+				sum += up
+			}
+		}
+		sum += down * float64(taken[hourKey(hour)])
+		if k, next = end, hour.Add(time.Hour); sum > best {
+			best, i, j = sum, start, end
+		}
+	}
+	return i, j
+}
+
+// returnsMany reports whether a returner returns much of its mail in a part of a run, and much more than
+// before.
+func (w *outageSearch) returnsMany(ctx context.Context, r *returner, part []failure, taken map[string]int64) (bool, error) {
+	n, through := messagesOf(part), int64(0)
+	if n < outageMany {
+		return false, nil
+	}
+	days, err := w.returnedByDay(ctx, r, part)
+	if err != nil || float64(mostMessages(part, w.o.Window)) < risenTimes*float64(days.most(part[0].at.time())) {
+		return false, err
+	}
+	for hour := part[0].at.hour(); !hour.After(lastOf(part).time()); hour = hour.Add(time.Hour) {
+		through += taken[hourKey(hour)]
+	}
+	f := r.about(w.during(part))
+	f.Since, f.Until = part[0].at.add(-w.o.Past).hour(), part[0].at.hour()
+	c, err := w.total(ctx, f)
+	if err != nil {
+		return false, err
+	}
+	before, passed := days.before(part[0].at.time()), r.taken(&c)
+	all := n + int(through)
+	switch {
+	case before+passed < outageMany: // the log begins with the run: then almost nothing may pass
+		return float64(n) >= outageOneSource*float64(all), nil
+	case tail(n, all, (float64(before)+priorMessages)/float64(before+passed+1)) >= w.o.Chance:
+		return false, nil
+	}
+	least := w.o.Share
+	if r.domain != "" {
+		least = unsentLeast
+	}
+	return float64(n) >= least*float64(all), nil
+}
+
+// senderOf returns the one sender of most messages of a run that this server cannot send, or "".
+func (w *outageSearch) senderOf(ctx context.Context, r *returner, run []failure) (string, error) {
+	f := (&returner{domain: r.domain}).about(w.during(run))
+	f.Outcomes, f.Reasons = []bounce.Outcome{bounce.Hard}, []bounce.Reason{run[0].Reason}
+	cells, err := w.s.Count(ctx, f, store.BySender, store.ByDetail)
+	if err != nil {
+		return "", err
+	}
+	senders, all := map[string]int{}, 0
+	for i := range cells {
+		if c := &cells[i]; c.Keys[1] == r.detail {
+			senders[c.Keys[0]] += int(c.Messages)
+			all += int(c.Messages)
+		}
+	}
+	if name, n := most(senders); float64(n) >= mostlyShare*float64(all) {
+		return name, nil
+	}
+	return "", nil
+}
+
+// returns reports whether the evidence of an outage is that messages are returned for what they are.
+func (x *outage) returns() bool { return (x.kinds[filtered] || x.kinds[unsent]) && !x.kinds[stated] }
+
+// findSenders finds the one sender, or the domain of the senders, of an outage in which this server cannot
+// send messages.
+func (w *outageSearch) findSenders(ctx context.Context, x *outage) (err error) {
+	one := returnerOf(&x.run[0])
+	if slices.ContainsFunc(x.run, func(y failure) bool { return returnerOf(&y).domain != one.domain }) {
+		return nil
+	}
+	one.sender, err = w.senderOf(ctx, &one, x.run)
+	x.returner = &one
+	return err
+}
+
+// senders names the senders of an outage in which this server cannot send messages, or "". An address is in
+// angle brackets, by which report --redact finds it.
+func (x *outage) senders() string {
+	switch {
+	case x.returner == nil:
+		return ""
+	case x.returner.sender != "":
+		return " of <" + x.returner.sender + ">"
+	}
+	return " of " + x.returner.domain
+}
