@@ -85,6 +85,10 @@ type Problem struct {
 	Before     *Tried    `json:"before,omitempty"`      // the messages before the onset; nil: not known
 	Onset      *Tried    `json:"since_onset,omitempty"` // the messages from the onset to the last refusal; nil: not known
 
+	// Part is the suffix of the names of the hosts that take nothing, if the provider takes other mail;
+	// "": the whole provider.
+	Part string `json:"-"`
+
 	// Origins are the hosts and instances that sent the messages of Onset, if only some are refused.
 	Origins []Origin `json:"origins,omitempty"`
 

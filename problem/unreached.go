@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"bouncelog/bounce"
+	"bouncelog/internal/table"
 	"bouncelog/judge"
 )
 
@@ -17,8 +18,9 @@ const causeProvider = "provider"
 // the reason may be one of the sending side or of its messages. Detail tells if the next hop is the
 // sending side's own. Package report finds an Unreached in its table of providers.
 type Unreached struct {
-	Provider string
-	Name     string // common name of the provider
+	Provider string // a domain, or the suffix of its hosts, if it is a part
+	Name     string // common name of the provider, or what names the part
+	Part     *Part  // nil: it is the whole provider
 	Reason   bounce.Reason
 	Detail   string // the detail of Reason
 	Cause    string // reason and detail in words
@@ -56,6 +58,16 @@ type Unreached struct {
 	UsualMessages, UsualLeast int
 	Queue                     *Queue // of a provider that died; nil: not known
 	Retried                   int    // of a provider that died: see Queue.Retried
+}
+
+// A Part is the part of a provider that takes nothing while the provider takes other mail: some of its
+// hosts, or one of its domains.
+type Part struct {
+	Of      string // the provider
+	Name    string // its common name
+	Hosts   string // suffix of the hosts' names; "": a domain
+	Domains int    // recipient domains of its mail in the period
+	Hours   int    // in which the messages were first tried that failed
 }
 
 // A Queue is the mail that a provider did not take since its failures began, once for each
@@ -106,6 +118,16 @@ const GreylistingMost = greylisted
 // an incident, whatever is known of the usual hours. Higher: later.
 const greyMany = 10
 
+// PartLeast is the minimum number of messages that a part of a provider does not take, in deadHours hours
+// or more, to make an incident, whatever is known of the usual hours: its provider takes other mail, at
+// any time of the day. Higher: later.
+const PartLeast = 10
+
+// partDead reports whether a part of a provider takes nothing while the provider takes other mail.
+func (u *Unreached) partDead(lasted time.Duration) bool {
+	return u.Part != nil && u.Died && u.Failed >= PartLeast && u.Part.Hours >= deadHours && lasted >= DeadLeast
+}
+
 // Dead reports whether a provider died, and not just now. A rate limit is no such evidence, unless
 // it stops the usual mail, or all mail for deadFor. Greylisting is none until
 // messages were tried for longer than it takes.
@@ -122,7 +144,7 @@ func (u *Unreached) Dead() bool {
 	if u.Reason == bounce.RateLimited {
 		return u.Stalled() || u.Died && u.Failed >= deadMessages && (lasted >= deadFor || missed && u.Failed <= stallTimes*u.UsualMessages)
 	}
-	return u.Stalled() || u.Died && u.Failed >= IncidentLeast && (lasted >= deadFor || u.Usual >= deadHours && u.UsualAlike || missed)
+	return u.Stalled() || u.partDead(lasted) || u.Died && u.Failed >= IncidentLeast && (lasted >= deadFor || u.Usual >= deadHours && u.UsualAlike || missed)
 }
 
 // Problem describes u as a Problem.
@@ -164,6 +186,9 @@ func (u *Unreached) Problem() Problem {
 		p.Effect = EffectDelayed
 		p.Summary = fmt.Sprintf("%d of %d messages to %s were delayed: %s", u.Lost, u.Tried, u.Name, cause)
 	}
+	if u.Part != nil && u.Part.Hosts != "" {
+		p.Part, p.Providers = u.Part.Hosts, []string{u.Part.Of}
+	}
 	p.ID = p.id()
 	begun := u.Lost // messages of the period
 	if !u.Died {
@@ -189,7 +214,18 @@ func (u *Unreached) Problem() Problem {
 	if u.Dead() && !judge.OwnDetail(u.Detail) {
 		p.Why = strings.TrimSpace(p.Why + " It took mail before, and none since these failures began.")
 	}
+	if u.Part != nil {
+		p.Why = strings.TrimSpace(p.Why + " " + u.Part.others())
+	}
 	return p
+}
+
+// others says that the provider takes other mail.
+func (p *Part) others() string {
+	if p.Domains == 1 {
+		return "Its mail exchangers are those of " + p.Name + ", which takes other mail."
+	}
+	return "These hosts receive the mail of " + table.Count(int64(p.Domains), "domain") + ". Other mail to " + p.Name + " is taken."
 }
 
 // AsksSender reports whether the sending side has to act on a provider that takes nothing for a reason. A

@@ -32,7 +32,7 @@ func (r *Report) lookAround(ctx context.Context, s store.Reader, o Options) erro
 	r.after = map[int]afterwards{}
 	for i := range r.Problems {
 		if p := &r.Problems[i]; p.Unreached() {
-			r.after[i] = r.unreachedAfter[p.Providers[0]]
+			r.after[i] = r.unreachedAfter[p.ID]
 		}
 	}
 	asked := slices.DeleteFunc(slices.Clone(r.Problems), func(p problem.Problem) bool { return !going(&p) })

@@ -150,7 +150,7 @@ type Report struct {
 	after          map[int]afterwards           // by index in Problems
 	before         []problem.Problem            // see Verdict.EndedBefore
 	later          []problem.Problem            // see Verdict.Later
-	unreachedAfter map[string]afterwards        // by provider
+	unreachedAfter map[string]afterwards        // by Problem.ID
 	routes         *Routes                      // of the mail in judged
 	waits          *queue                       // of the mail in judged
 	judged         *ProviderTable               // all providers, for the verdicts: see Judged

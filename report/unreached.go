@@ -9,7 +9,6 @@ import (
 
 	"bouncelog/bounce"
 	"bouncelog/internal/ascii"
-	"bouncelog/internal/provider"
 	"bouncelog/internal/table"
 	"bouncelog/judge"
 	"bouncelog/problem"
@@ -58,12 +57,17 @@ func (x *unreachedRow) losing() []bounce.Reason {
 func (r *Report) addUnreached(ctx context.Context, s store.Reader, o Options, rows []ProviderRow) error {
 	rows = slices.Clone(rows)
 	slices.SortStableFunc(rows, func(a, b ProviderRow) int { return cmp.Compare(b.lost(), a.lost()) })
-	explaining, found := r.Problems[:len(r.Problems):len(r.Problems)], 0
+	explaining, found := r.Problems[:len(r.Problems):len(r.Problems)], []*unreachedFound{}
 	explained := func(x *unreachedRow) bool { return known(x.Last).IsZero() || r.explain(explaining, x) }
 	add := func(batch []*unreachedRow) error {
 		for _, x := range batch {
-			if found == unreachedAtMost {
+			if len(found) == unreachedAtMost {
 				break
+			}
+			if slices.ContainsFunc(found, func(y *unreachedFound) bool {
+				return y.p.Ongoing && y.holds(r.routes, x) && !most(int(max(x.lost(), x.Failed, x.older)), y.p.Messages)
+			}) {
+				continue
 			}
 			p, after, err := r.unreached(ctx, s, o, x)
 			if err == nil && p == nil {
@@ -82,11 +86,7 @@ func (r *Report) addUnreached(ctx context.Context, s store.Reader, o Options, ro
 			} else if one {
 				continue
 			}
-			r.Problems = append(r.Problems, *p)
-			if after.state != "" {
-				r.unreachedAfter[x.name] = after
-			}
-			found++
+			found = addFound(r.routes, found, &unreachedFound{x, p, after})
 		}
 		return nil
 	}
@@ -109,12 +109,17 @@ func (r *Report) addUnreached(ctx context.Context, s store.Reader, o Options, ro
 		x.is(r.routes, served)
 		little = append(little, x)
 	}
+	for _, x := range r.parts(o.Filter.Since, rows, served) {
+		x.is(r.routes, served)
+		little = append(little, x)
+	}
+	slices.SortStableFunc(little, func(a, b *unreachedRow) int { return cmp.Compare(b.lost(), a.lost()) })
 	dead, err := r.died(ctx, s, o, little)
 	if err != nil {
 		return err
 	}
 	uncounted := dead
-	for len(many) > 0 && found < unreachedAtMost {
+	for len(many) > 0 && len(found) < unreachedAtMost {
 		var batch []*unreachedRow // providers whose mail is counted together, the first ones with that of dead
 		for len(many) > 0 && len(batch) < unreachedAtMost {
 			x := many[0]
@@ -138,7 +143,16 @@ func (r *Report) addUnreached(ctx context.Context, s store.Reader, o Options, ro
 	if err := r.countBatch(ctx, s, o, uncounted); err != nil {
 		return err
 	}
-	return add(dead)
+	if err := add(dead); err != nil {
+		return err
+	}
+	for _, x := range found {
+		r.Problems = append(r.Problems, *x.p)
+		if x.after.state != "" {
+			r.unreachedAfter[x.p.ID] = x.after
+		}
+	}
+	return nil
 }
 
 // An unreachedRow is a provider to which most mail may not be delivered.
@@ -160,6 +174,8 @@ type unreachedRow struct {
 	back       time.Time               // when it took mail again, of one that died; see returned
 	taken      int64                   // messages taken since back
 	retried    int                     // until back: see problem.Queue.Retried
+	part       *partOf                 // nil: the row is a whole provider
+	older      int64                   // of a part: the mail that waits at the end of the period, at most
 }
 
 // served returns the cells of the providers in rows, by provider.
@@ -180,13 +196,25 @@ func (x *Routes) served(rows []ProviderRow) map[string][]store.Cell {
 // is sets name, to and the failures from the cells of the providers. A failed connection names no
 // relay: the mail to the provider's domains belongs to the provider, too.
 func (x *unreachedRow) is(routes *Routes, served map[string][]store.Cell) {
-	cells := served[x.Provider]
 	x.failed, x.relayless = map[string]int64{}, map[string]int64{}
-	for i := range cells {
-		domain, n := ascii.Lower(cells[i].Keys[0]), x.failuresOf(&cells[i])
-		if x.failed[domain] += n; cells[i].Keys[1] == "" {
+	count := func(c *store.Cell) {
+		domain, n := ascii.Lower(c.Keys[0]), x.failuresOf(c)
+		if x.failed[domain] += n; c.Keys[1] == "" {
 			x.relayless[domain] += n
 		}
+	}
+	if x.part != nil {
+		for _, c := range x.part.cells {
+			count(c)
+		}
+		if x.part.suffix != "" {
+			x.to = routes.Part(x.part.suffix)
+		}
+		return
+	}
+	cells := served[x.Provider]
+	for i := range cells {
+		count(&cells[i])
 	}
 	if !x.relay {
 		return
@@ -207,20 +235,23 @@ func (x *unreachedRow) is(routes *Routes, served map[string][]store.Cell) {
 func (r *Report) returned(ctx context.Context, s store.Reader, o Options, x *unreachedRow) (err error) {
 	var since, began, back time.Time
 	var longest time.Duration
-	until := len(x.hours)
+	until, messages := len(x.hours), int64(0)
 	for i := range x.hours { // in order: see unreachedCourse
 		t, err := time.Parse(hourLayout, x.hours[i].Keys[0])
 		if err != nil || known(t).IsZero() || !t.Before(r.End()) {
 			continue
 		}
 		if x.hours[i].Delivered > 0 {
-			if silent := t.Sub(began); !began.IsZero() && silent > longest && !t.Before(o.Filter.Since) {
+			few := x.part != nil && messages < problem.IncidentLeast // do not ask for each part
+			if silent := t.Sub(began); !began.IsZero() && silent > longest && !t.Before(o.Filter.Since) && !few {
 				longest, since, back, until = silent, began, t, i
 			}
 			began = time.Time{}
 		}
-		if began.IsZero() && x.failuresOf(&x.hours[i]) > 0 {
-			began = t
+		if n := x.failuresOf(&x.hours[i]); n > 0 && began.IsZero() {
+			began, messages = t, x.hours[i].Messages
+		} else if n > 0 {
+			messages += x.hours[i].Messages
 		}
 	}
 	if longest < problem.StallLeast {
@@ -443,16 +474,16 @@ func byHour(cells []store.Cell) (hours []store.Cell) {
 // other providers in another, since each query reads all rows (16 queries on 8.8 million attempts
 // 8.3 s, one for all 0.6 s).
 func (r *Report) count(ctx context.Context, s store.Reader, f store.Filter, batch []*unreachedRow, add func(*unreachedRow, store.Cell), by ...store.Dimension) error {
-	domains, others, to := map[string]*unreachedRow{}, map[string]*unreachedRow{}, &store.Destination{}
+	domains, others, to := map[string][]*unreachedRow{}, map[string][]*unreachedRow{}, &store.Destination{}
 	all := f
 	all.Domain, all.Domains = "", nil
 	for _, x := range batch {
 		if x.to == nil {
-			domains[ascii.Lower(x.name)] = x
+			domains[ascii.Lower(x.name)] = append(domains[ascii.Lower(x.name)], x)
 			all.Domains = append(all.Domains, x.name)
 			continue
 		}
-		others[x.Provider] = x
+		others[x.Provider] = append(others[x.Provider], x)
 		to.Relays, to.Domains = append(to.Relays, x.to.Relays...), append(to.Domains, x.to.Domains...)
 	}
 	if len(others) > 0 {
@@ -462,8 +493,11 @@ func (r *Report) count(ctx context.Context, s store.Reader, f store.Filter, batc
 			return err
 		}
 		for _, c := range cells {
-			if x := others[r.routes.Provider(c.Keys[len(by)], c.Keys[len(by)+1])]; x != nil {
-				add(x, c)
+			domain, relay := c.Keys[len(by)], c.Keys[len(by)+1]
+			for _, x := range others[r.routes.Provider(domain, relay)] {
+				if x.part == nil || r.routes.within(x.part, domain, relay) {
+					add(x, c)
+				}
 			}
 		}
 	}
@@ -472,7 +506,7 @@ func (r *Report) count(ctx context.Context, s store.Reader, f store.Filter, batc
 	}
 	cells, err := s.Count(ctx, all, append(by[:len(by):len(by)], store.ByDomain)...)
 	for _, c := range cells {
-		if x := domains[c.Keys[len(by)]]; x != nil {
+		for _, x := range domains[c.Keys[len(by)]] {
 			add(x, c)
 		}
 	}
@@ -607,7 +641,7 @@ func (r *Report) unreached(ctx context.Context, s store.Reader, o Options, row *
 		return nil, afterwards{}, nil
 	}
 	u := c.unreached(row)
-	u.Provider, u.Name, u.Detail, u.Cause, u.Why, u.Command = row.name, provider.Name(row.name), row.detail, t.Title, t.Meaning, o.command("report", option, name)
+	u.Provider, u.Name, u.Detail, u.Cause, u.Why, u.Command = row.name, row.title(), row.detail, t.Title, t.Meaning, o.command("report", option, name)
 	u.FirstHeard, u.Since, u.Until = began, row.First.UTC(), row.Last.UTC()
 	u.Attempts, u.Reasons, u.Lost, u.Returned, u.Waiting, u.Tried = row.Soft+row.Hard, row.reasons, int(lost), int(returned), int(row.pending), int(lost+c.between)
 	u.Share, u.Retried = float64(part(lost, r.handled)), row.retried
@@ -755,6 +789,7 @@ type course struct {
 	took     bool  // mail was taken before the failures
 	since    int64 // messages taken from the hour in which the failures began to the last failure
 	messages int64 // messages first tried since the failures began
+	hours    int   // in which they were first tried
 	usual    habit
 	began    time.Time // the hour of the first failure
 	last     time.Time // the hour of the last failure of the period
@@ -784,7 +819,7 @@ func (c *course) mayBeDead(x *unreachedRow, end time.Time) bool {
 // unreached describes a provider as far as its counts by the hour tell.
 func (c *course) unreached(x *unreachedRow) problem.Unreached {
 	return problem.Unreached{
-		Reason: x.Reason, Ongoing: c.taken == 0, Died: c.took && c.since == 0, Failed: int(c.messages), Usual: c.usual.hours, UsualMessages: int(c.usual.messages), UsualLeast: int(c.usual.least), UsualAlike: c.usual.alike,
+		Part: x.described(c.hours), Reason: x.Reason, Ongoing: c.taken == 0, Died: c.took && c.since == 0, Failed: int(c.messages), Usual: c.usual.hours, UsualMessages: int(c.usual.messages), UsualLeast: int(c.usual.least), UsualAlike: c.usual.alike,
 	}
 }
 
@@ -828,14 +863,16 @@ func (r *Report) unreachedCourse(o Options, row *unreachedRow) (c course) {
 				lull = problem.Course{}
 			}
 			if begins && !later {
-				c.began, c.between, c.since, c.failures, c.messages = t, 0, 0, 0, 0
+				c.began, c.between, c.since, c.failures, c.messages, c.hours = t, 0, 0, 0, 0, 0
 				c.took = c.took || cells[i].Delivered > 0
 			}
 			if !later {
 				lastIn = t
 				c.between += lull.Since() + cells[i].Delivered
 				c.failures += failures
-				c.messages += cells[i].Messages
+				if c.messages += cells[i].Messages; cells[i].Messages > 0 {
+					c.hours++
+				}
 				if !begins {
 					c.since += lull.Since() + cells[i].Delivered
 				}

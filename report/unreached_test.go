@@ -100,7 +100,7 @@ func queueBuild(t *testing.T, until time.Duration, mails ...[]deferral) (build f
 					}
 				}
 				if d.reply {
-					a.Local, a.Code, a.RelayHost, a.Verdict.Scope, a.Verdict.Confidence = false, 421, "mx."+d.domain, judge.ReasonText(d.reason).Scope, bounce.NamedCause
+					a.Local, a.Code, a.RelayHost, a.Verdict.Scope, a.Verdict.Confidence = false, 421, "mx."+cmp.Or(d.at, d.domain), judge.ReasonText(d.reason).Scope, bounce.NamedCause
 				}
 				if d.listed {
 					a.Local, a.Code, a.RelayHost, a.Response = false, 451, "mx."+d.domain, "451 4.7.1 listed"
@@ -111,7 +111,7 @@ func queueBuild(t *testing.T, until time.Duration, mails ...[]deferral) (build f
 					a.Verdict = bounce.Verdict{Reason: d.guess, Scope: judge.ReasonText(d.guess).Scope, Rule: "guess", Confidence: bounce.Guess}
 				}
 				if d.busy {
-					a.Local, a.Code, a.RelayHost, a.Response = false, 451, "mx."+d.domain, "451 4.7.500 Server busy. Please try again later"
+					a.Local, a.Code, a.RelayHost, a.Response = false, 451, "mx."+cmp.Or(d.at, d.domain), "451 4.7.500 Server busy. Please try again later"
 					a.Verdict = bounce.Verdict{Reason: bounce.RateLimited, Scope: bounce.ScopeSender, Rule: "test", Confidence: bounce.NamedCause}
 				}
 				if d.grey {

@@ -149,7 +149,7 @@ func (v *screen) undelivered(ctx context.Context, r store.Reader, p *problem.Pro
 		return nil, err
 	}
 	f := v.sel.filter
-	f.To, f.Outcomes, f.Reasons = routes.Destination(p.Providers[0]), []bounce.Outcome{bounce.Delivered, bounce.Soft, bounce.Hard}, nil
+	f.To, f.Outcomes, f.Reasons = routes.DestinationOf(p), []bounce.Outcome{bounce.Delivered, bounce.Soft, bounce.Hard}, nil
 	if figure != problem.FigureRefused {
 		f.Since = p.Began()
 	}

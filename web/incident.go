@@ -115,7 +115,7 @@ func (v *screen) evidence(ctx context.Context, r store.Reader, p *problem.Proble
 		return nil, err
 	}
 	f := v.sel.filter
-	f.To, f.Outcomes, f.Reasons = routes.Destination(p.Providers[0]), []bounce.Outcome{bounce.Soft, bounce.Hard}, []bounce.Reason{p.Reason}
+	f.To, f.Outcomes, f.Reasons = routes.DestinationOf(p), []bounce.Outcome{bounce.Soft, bounce.Hard}, []bounce.Reason{p.Reason}
 	for a, err := range r.Attempts(ctx, f, store.Page{Limit: 3, Newest: true}) {
 		if err != nil {
 			return nil, err

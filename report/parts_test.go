@@ -1,0 +1,115 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"bouncelog/bounce"
+)
+
+// at returns messages whose relay is below a domain.
+func at(relay string, list []deferral) []deferral {
+	for i := range list {
+		list[i].at = relay
+	}
+	return list
+}
+
+// heldBack returns n messages that a relay defers until a time, and takes then.
+func heldBack(domain, relay string, busy bool, n int, from, gap, until time.Duration) (list []deferral) {
+	for i := range n {
+		d := deferral{domain: domain, at: relay, busy: busy, end: "sent"}
+		if !busy {
+			d.reply, d.says, d.reason = true, "421 4.3.0 Temporary System Problem", bounce.SystemError
+		}
+		for try := from + time.Duration(i)*gap; try < until; try += 2 * hour {
+			d.tries = append(d.tries, try)
+		}
+		d.tries = append(d.tries, until+time.Duration(i)*time.Second)
+		list = append(list, d)
+	}
+	return list
+}
+
+// TestPartOfProvider holds that the part of a provider that takes nothing is an incident while the provider
+// takes other mail: some of its hosts, or the mail of one domain. It is named from the day on which it began
+// to its end, with its own figures.
+func TestPartOfProvider(t *testing.T) {
+	const began, ends = 4*oneDay + 9*hour, 5*oneDay + 15*hour
+	usual := at("consumer.big.example", sent("mail.example", 7*60, 0, oneDay/60))
+	for _, c := range []struct {
+		name    string
+		busy    bool
+		domains int
+		relay   string
+		usual   []deferral // other mail to the provider
+		want    string
+	}{
+		{"hosts of many domains", true, 10, "tenant.big.example", usual, "tenant.big.example (big.example)"},
+		{"the same, another reason", false, 10, "tenant.big.example", usual, "tenant.big.example (big.example)"},
+		{"one domain, hosts of its own", true, 1, "own.tenant.big.example", usual, "c0.example"},
+		{"one domain, hosts of all", true, 1, "tenant.big.example", at("tenant.big.example", sent("mail.example", 7*60, 0, oneDay/60)), "c0.example"},
+		{"the whole provider", true, 10, "tenant.big.example", at("consumer.big.example", append(sent("mail.example", 4*60+20, 0, oneDay/60), append(heldBack("mail.example", "", true, 70, began, 25*time.Minute, ends), sent("mail.example", 60, ends+hour, oneDay/60)...)...)), "big.example"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			mails := [][]deferral{sent("fine.example", 7*300, 0, oneDay/300), c.usual}
+			each := time.Duration(c.domains)
+			for i := range each {
+				domain := fmt.Sprintf("c%d.example", i)
+				mails = append(mails, at(c.relay, sent(domain, 4*48/c.domains, i*time.Minute, each*oneDay/48)),
+					heldBack(domain, c.relay, c.busy, 60/c.domains, began+i*10*time.Minute, each*30*time.Minute, ends), at(c.relay, sent(domain, 48/c.domains, ends+hour+i*time.Minute, each*oneDay/48)))
+			}
+			day := queueLog(t, 7*oneDay, mails...)
+			ids := map[string]bool{}
+			for n, want := range map[int]string{3: "[] []", 4: "[%s since 05-08 09] []", 5: "[] [%s since 05-08 09 to 05-09 15]", 6: "[] []"} {
+				v := day(n).Verdict
+				told := [2][]string{}
+				for i, list := range [][]Incident{v.Act, v.Ended} {
+					for _, in := range list {
+						name, _, _ := strings.Cut(in.Title, " defers all our mail")
+						name += in.Since.Format(" since 01-02 15")
+						if !in.EndedAt.IsZero() {
+							name += in.EndedAt.Format(" to 01-02 15")
+						}
+						ids[in.ID] = true
+						told[i] = append(told[i], name)
+					}
+				}
+				if strings.Contains(want, "%s") {
+					want = fmt.Sprintf(want, c.want)
+				}
+				if got := fmt.Sprint(told[0], told[1]); got != want {
+					t.Errorf("day %d: %s, want %s", n, got, want)
+				}
+				if n == 4 && len(v.Act) == 1 && c.want != "big.example" {
+					if in := v.Act[0]; in.Refused != in.Tried || in.Refused != 30 || !strings.Contains(in.Why, "big.example") || !strings.Contains(in.Why, "other mail") && !strings.Contains(in.Why, "Other mail") {
+						t.Errorf("%d of %d: %s", in.Refused, in.Tried, in.Why)
+					}
+				}
+			}
+			if len(ids) != 1 {
+				t.Errorf("ids %v", ids)
+			}
+		})
+	}
+}
+
+// TestPartOfProviderTakes holds that some deferred messages are no part of a provider that takes nothing.
+func TestPartOfProviderTakes(t *testing.T) {
+	mails := [][]deferral{sent("fine.example", 7*300, 0, oneDay/300), at("consumer.big.example", sent("mail.example", 7*60, 0, oneDay/60))}
+	for i := range time.Duration(30) { // each domain waits now and then; no part of the provider does
+		domain := fmt.Sprintf("c%d.example", i)
+		mails = append(mails, at("tenant.big.example", sent(domain, 7*3, i*time.Minute, oneDay/3)))
+		if i%3 == 0 {
+			mails = append(mails, heldBack(domain, "tenant.big.example", true, 3, 4*oneDay+i*hour/2, hour, 4*oneDay+i*hour/2+4*hour))
+		}
+	}
+	day := queueLog(t, 7*oneDay, mails...)
+	for n := range 7 {
+		if v := day(n).Verdict; len(v.Act)+len(v.Ended) > 0 {
+			t.Errorf("day %d: %+v %+v", n, v.Act, v.Ended)
+		}
+	}
+}
