@@ -59,6 +59,8 @@ const (
 	insecure
 	// vanished: the DNS does not know the recipient's domain, which took mail before; see findGone.
 	vanished
+	// broken: the connection broke off while the message was sent; see midmessage.go.
+	broken
 	// relayed: the relay host takes next to none of the mail that it took before; see relayhost.go.
 	relayed
 	// overQuota: this server or its mail store says that a mailbox which took mail before is full.
@@ -222,6 +224,8 @@ func causeOf(r *store.Refusal, valid time.Duration) (cause string, e evidence) {
 		return causeLogin, unrelayed
 	case r.Reason == bounce.TLS && r.Code == 0 && !r.NullSender: // after STARTTLS: this server gives up
 		return causeTLS, silent
+	case r.Reason == bounce.Connection && r.Code == 0 && !r.NullSender && r.Detail == "" && r.Stage >= bounce.StageData && atOthers(r.Traits):
+		return causeNetwork, broken
 	case r.Code != 0 || r.NullSender || r.Detail != "" && r.Detail != "unrouteable" || r.Stage > bounce.StageHelo:
 	case r.Reason == bounce.DNSRouting && r.Scope == bounce.ScopeRemote:
 		return causeResolver, silent
@@ -517,6 +521,11 @@ func (w *outageSearch) runs(ctx context.Context, cause string) (runs [][]failure
 	if run := w.waitingNotices(of(unreturned)); run != nil {
 		runs = append(runs, run)
 	}
+	brokenOff, err := w.brokenOff(ctx, of(broken))
+	if err != nil {
+		return nil, err
+	}
+	runs = append(runs, brokenOff...)
 	unanswered := of(silent, notFound, noRoute)
 	dead, err := w.dead(ctx, unanswered)
 	if err != nil {
@@ -1435,7 +1444,7 @@ func (w *outageSearch) measure(ctx context.Context, x *outage, p *Problem) error
 	var c Course
 	c.Mixed(x.arrived, float64(len(x.messages))/float64(max(x.tried, 1)))
 	ended := !x.partial && len(reached) >= min(max(outageMessages, int(c.Needed())), len(x.recipients))
-	left := !x.kind().inner && !x.onlyNoRoute() || x.returner != nil // else other mail leaves all the time, by IPv4 or to others
+	left := !x.kind().inner && !x.onlyNoRoute() && !x.kinds[broken] || x.returner != nil // else other mail leaves all the time: by IPv4, to others, small messages
 	since := f
 	since.Since, since.Until = until.time().Add(time.Second), w.last.time().Add(time.Second)
 	if !ended && left {

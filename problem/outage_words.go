@@ -163,6 +163,11 @@ var (
 		firstCheck:       "The routes and addresses of this server: ip route, ip -6 route, ip address; a firewall on it that answers for the network.",
 		otherExplanation: "A router in between that answers so.", disprovedBy: "A connection to port 25 of one of these receivers from this server.",
 	}
+	brokenKind = outageKind{
+		place:            "while the message is sent: connections to many receivers break off after DATA",
+		firstCheck:       "Whether large packets leave this server, since small messages do: the MTU of its interface, tunnel or provider (ping -M do -s 1472 HOST; ICMP has to pass the firewall), a firewall or proxy that inspects SMTP, and what was changed there just before. Then send a message of 100 kB to another provider. A message that broke off at the end of data may arrive twice.",
+		otherExplanation: "A line that is overloaded or loses packets.", disprovedBy: "Large messages that the same receivers take meanwhile.",
+	}
 	distrustKind = outageKind{
 		place:            "in the TLS session, at every receiver",
 		firstCheck:       "The certificates that this server trusts (package ca-certificates; Postfix: smtp_tls_CAfile, smtp_tls_CApath, and their copy in the chroot; Exim: tls_verify_certificates), its clock (date), and the level that it asks for with all destinations (Postfix: smtp_tls_security_level; Exim: tls_verify_hosts, hosts_require_tls).",
@@ -340,6 +345,8 @@ func (x *outage) usualKind() outageKind {
 			return noIPv6Kind
 		}
 		return noRouteKind
+	case x.kinds[broken] && !x.kinds[silent] && !x.kinds[noRoute]:
+		return brokenKind
 	case x.kinds[unrelayed]:
 		return unrelayedKind
 	case x.kinds[absent] && !x.kinds[denied] && !x.kinds[notFound]:
@@ -529,6 +536,9 @@ func (x *outage) why() string {
 		return "The mail server says so itself, of this domain alone: its next hop, its loop or its TLS policy is in your configuration, unless the domain's own records name a wrong host."
 	case x.kinds[stated]:
 		return "The mail server, or the relay host that it logs in to, says so itself: no receiver was at fault."
+	}
+	if x.kinds[broken] && !x.kinds[silent] && !x.kinds[noRoute] {
+		return fmt.Sprintf("Connections to %d domains that have nothing to do with each other break off in the same phase of SMTP, many more than before. Other mail passes, %s.", len(x.units), table.Count(x.arrived, "message"))
 	}
 	return fmt.Sprintf("%d domains that have nothing to do with each other fail in the same way, and %s to others was delivered meanwhile.", len(x.units), x.taken())
 }

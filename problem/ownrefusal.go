@@ -202,8 +202,16 @@ func mostMessages(run []failure, window time.Duration) (most int) {
 	return most
 }
 
-// steepestHours returns the run[i:j] of whole hours in which the failing messages stand out most from
-// those that were taken, by hour: see steepest.
+// hoursOf returns the hours from the first failure of a run to the last.
+func hoursOf(run []failure) (hours []time.Time) {
+	for hour := run[0].at.hour(); !hour.After(lastOf(run).time()); hour = hour.Add(time.Hour) {
+		hours = append(hours, hour)
+	}
+	return hours
+}
+
+// steepestHours returns the run[i:j] that begins with the whole hours in which the messages that begin to fail
+// stand out most from those that were taken, by hour (see steepest), and ends with their last failure.
 func steepestHours(run []failure, taken map[string]int64) (i, j int) {
 	all := int64(0)
 	for _, n := range taken {
@@ -235,6 +243,15 @@ func steepestHours(run []failure, taken map[string]int64) (i, j int) {
 			best, i, j = sum, start, end
 		}
 	}
+	clear(seen)
+	for k := i; k < j; k++ {
+		seen[run[k].message] = true
+	}
+	for k := j; k < len(run); k++ {
+		if seen[run[k].message] {
+			j = k + 1
+		}
+	}
 	return i, j
 }
 
@@ -249,7 +266,7 @@ func (w *outageSearch) returnsMany(ctx context.Context, r *returner, part []fail
 	if err != nil || float64(mostMessages(part, w.o.Window)) < risenTimes*float64(days.most(part[0].at.time())) {
 		return false, err
 	}
-	for hour := part[0].at.hour(); !hour.After(lastOf(part).time()); hour = hour.Add(time.Hour) {
+	for _, hour := range hoursOf(part) {
 		through += taken[hourKey(hour)]
 	}
 	f := r.about(w.during(part))

@@ -37,7 +37,7 @@ type mail struct {
 	stage    bounce.Stage
 	port     uint16 // 0: 25
 	original string // address before forwarding
-	local    bool   // says holds the MTA's own words: no host answered, and there is no code
+	local    bool   // says holds the MTA's own words, and there is no code; before DATA, no host is named
 	agent    string // "": smtp
 	exim     bool
 	login    string // login of the submitter
@@ -107,7 +107,9 @@ func logOf(t *testing.T, mails []mail) store.Store {
 		switch {
 		case m.outcome == good:
 		case m.local:
-			a.Response, a.Code, a.Local, a.RelayHost, a.RelayIP, a.RelayPort = m.says, 0, true, "", "", 0
+			if a.Response, a.Code, a.Local = m.says, 0, true; m.stage < bounce.StageData {
+				a.RelayHost, a.RelayIP, a.RelayPort = "", "", 0
+			}
 			a.Verdict = j.Verdict(&a.Delivery)
 		case m.says != "":
 			a.Response = m.says
