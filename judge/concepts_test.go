@@ -60,6 +60,7 @@ func TestConcepts(t *testing.T) {
 		{rcpt, "550 the account you are sending to is inactive", bounce.MailboxDisabled, bounce.ScopeRecipient},
 		// Neither is what is said of a login, of a header field, of the words of the message, of a table
 		// that could not be read or of other senders.
+		{auth, "525 5.7.13 Unauthorized IP address", bounce.RelayDenied, bounce.ScopeSender},
 		{rcpt, "550 5.7.0 the SMTP AUTH account does not exist", bounce.RelayDenied, bounce.ScopeSender},
 		{eom, "550 the header From holds an invalid mailbox", bounce.SenderRejected, bounce.ScopeSender},
 		{eom, "554 refused: \"account disabled\" is what phishing says", bounce.ContentSpam, bounce.ScopeMessage},

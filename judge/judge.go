@@ -413,6 +413,8 @@ func (j *Judge) judge(s *scratch, template string, a about) bounce.Verdict {
 	switch {
 	case a.facts&factNamesSender != 0 && v.Reason.NoMailbox():
 		v = verdict(&senderUnknown)
+	case a.stage == bounce.StageAuth && slices.Contains(notAtAuth, v.Reason) && !(best >= 0 && j.compiled[best].user):
+		v = verdict(&loginAtAuth)
 	case v.Scope == bounce.ScopeRecipient && a.facts&factLocal == 0 && !(best >= 0 && j.compiled[best].user):
 		if r := beforeRecipient(a.stage, v.Reason); r != nil {
 			v = verdict(r)
@@ -421,6 +423,10 @@ func (j *Judge) judge(s *scratch, template string, a about) bounce.Verdict {
 	ownSide(&v, a.facts)
 	return v
 }
+
+// notAtAuth are reasons that do not refuse mail in answer to AUTH, where no sender and no message was named: the
+// server does not let the account or the address log in.
+var notAtAuth = []bounce.Reason{bounce.Reputation, bounce.AuthFailure, bounce.Policy, bounce.SenderRejected, bounce.RecipientRestricted}
 
 // beforeRecipient returns the rule for a reply that seems to be about the recipient, but came before
 // RCPT TO named one (RFC 5321 section 3.3): the words "user unknown" or "account disabled" after
@@ -503,7 +509,7 @@ var (
 	// See beforeRecipient.
 	noRecipientYet = Rule{ID: "no-recipient-yet", Reason: bounce.Unknown, Tier: TierCode}
 	clientDomain   = Rule{ID: "client-domain", Reason: bounce.RDNSHelo, Scope: bounce.ScopeSender, Tier: TierGeneral}
-	loginAtAuth    = Rule{ID: "login-at-auth", Reason: bounce.RelayDenied, Scope: bounce.ScopeSender, Tier: TierGeneral}
+	loginAtAuth    = Rule{ID: "login-at-auth", Reason: bounce.RelayDenied, Detail: "login", Scope: bounce.ScopeSender, Tier: TierGeneral}
 	senderAtMail   = Rule{ID: "sender-at-mail", Reason: bounce.SenderRejected, Scope: bounce.ScopeSender, Tier: TierText}
 	noRule         = Rule{ID: "none", Reason: bounce.Unknown, Tier: TierCode}
 )

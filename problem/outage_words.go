@@ -50,7 +50,7 @@ var outageKinds = map[string]outageKind{
 		otherExplanation: "The provider locked the account, or wants another port or a password of its own for the program.", disprovedBy: "Mail that the relay host takes meanwhile.",
 	},
 	causeAccount: {
-		place:            "at a limit or suspension of the sending account",
+		place:            "at a limit or suspension of the sending account at {hop}",
 		firstCheck:       "The account's limit, suspension or verified senders (with the relay, or in the panel of this server), and what used the limit up: a stolen password, a form, a forwarder.",
 		otherExplanation: "A mailing that was larger than usual.", disprovedBy: "Mail of the same senders that is taken.",
 	},
@@ -493,10 +493,10 @@ func (x *outage) place() string {
 	if names := nameHops(at); names != "" {
 		place = strings.NewReplacer("{hop}", names, "{at}", " "+names).Replace(place)
 	} else {
-		place = strings.NewReplacer(", {hop}", "", " with {hop}", "", " {hop}", "", "{at}", "").Replace(place)
+		place = strings.NewReplacer(", {hop}", "", " with {hop}", "", " at {hop}", "", " {hop}", "", "{at}", "").Replace(place)
 	}
 	word := errorWord(x.texts)
-	if most := mostSaid(x.run); word == "" && (x.answers() || x.kinds[filtered] || x.kinds[unsent]) && most.Reason != bounce.Unknown {
+	if most := mostSaid(x.run); word == "" && (x.answers() || x.kinds[filtered] || x.kinds[unsent] || most.Detail == "identity") && most.Reason != bounce.Unknown {
 		word = judge.VerdictText(bounce.Verdict{Reason: most.Reason, Detail: ofOther(most.Detail)}).Title
 	}
 	if word != "" {

@@ -132,7 +132,6 @@ func (w *outageSearch) readRelayHost(ctx context.Context, host string) error {
 		most := mostSaid(run)
 		switch valid := newOutage(causeRelay, run).valid; {
 		case !unrelated(run) || len(valid) < w.o.Recipients:
-		case most.Reason.NamesCause() && !suspends(most.Template): // a refusal: see refusalSearch
 		case most.Reason == bounce.SenderRejected || suspends(most.Template):
 			w.addFailures(causeAccount, run)
 		default:
@@ -282,9 +281,7 @@ func (x *outage) relayedKind() outageKind {
 	case most.Reason == bounce.SenderRejected:
 		return senderKind
 	case x.cause == causeAccount:
-		k := outageKinds[causeAccount]
-		k.place += " at {hop}"
-		return k
+		return outageKinds[causeAccount]
 	}
 	k := refusesKind
 	k.place = strings.Replace(k.place, "{what}", judge.VerdictText(bounce.Verdict{Reason: most.Reason, Detail: most.Detail}).Title, 1)

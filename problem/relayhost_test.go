@@ -41,6 +41,14 @@ func TestRelayHost(t *testing.T) {
 			"account", "fail at the relay host smtp.relay.example, which does not accept the sender's address",
 		},
 		{
+			"a relay host that does not take mail from this address", join(spread(60, 15, 0, gap, submitted(mail{outcome: good, code: 250})), spread(30, 15, day, gap, submitted(mail{says: "550 5.7.708 Service unavailable. Access denied, traffic not accepted from this IP", outcome: bounce.Hard, stage: bounce.StageMail}))),
+			"relay", "Nothing goes out: 30 of 30 messages to 15 domains fail at the relay host smtp.relay.example:587, which takes none: bad reputation",
+		},
+		{
+			"a login from an address that is not permitted", join(spread(60, 15, 0, gap, submitted(mail{outcome: good, code: 250})), spread(30, 15, day, gap, submitted(mail{says: "525 5.7.13 Unauthorized IP address", outcome: bounce.Soft, stage: bounce.StageAuth}))),
+			"login", "fail at the login to the relay host smtp.relay.example:587",
+		},
+		{
 			"a suspended account", join(before, spread(30, 15, day, gap, relay(mail{says: "451 4.7.1 Account temporarily suspended due to unusual activity", outcome: bounce.Soft}))),
 			"account", "30 of 30 messages to 15 domains fail at a limit or suspension of the sending account at smtp.relay.example",
 		},
