@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -170,6 +171,12 @@ func RoutesOf(cells []store.Cell) *Routes { return &Routes{usualProviders(cells)
 // is "", the attempt reached none, and counts with the provider of most mail to the domain.
 func (x *Routes) Provider(domain, relay string) string {
 	return x.usual.provider(&store.Cell{Keys: [store.MaxDimensions]string{domain, relay}})
+}
+
+// WaitsFor returns the provider that a queued recipient waits for; without a relay and a domain, the
+// agent that is to deliver the mail.
+func (x *Routes) WaitsFor(q *store.Queued) string {
+	return cmp.Or(x.Provider(q.RecipientDomain, q.RelayHost), q.Agent)
 }
 
 // Destination returns a selection of the attempts of a provider: by its relays, with as few

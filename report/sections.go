@@ -306,9 +306,8 @@ func (r *Report) problemsSection(wide bool) Section {
 		{Name: "ended"},
 		{Name: "ended after"}, // the end of an incident within a gap of the log is between the two
 	}}
-	list := make([]Incident, len(r.Problems))
-	for i := range r.Problems {
-		list[i] = r.incidentOf(i)
+	list := r.Incidents()
+	for i := range list {
 		in := &list[i]
 		var tried, ended, endedAfter any
 		if in.Tried > 0 {

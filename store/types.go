@@ -377,6 +377,14 @@ type Queued struct {
 	FirstSoft time.Time // time of the first deferral
 }
 
+// Since returns when the waiting began: when the message arrived, if that is known.
+func (q *Queued) Since() time.Time {
+	if q.Arrived.IsZero() {
+		return q.FirstSoft
+	}
+	return q.Arrived
+}
+
 // A Fact describes one property of a database.
 type Fact struct {
 	What  string

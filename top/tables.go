@@ -308,21 +308,6 @@ var buckets = []int{5, 10, 20, 40, 80, 160, 320, 640, 1280}
 // waitsAll stands for all queued recipients.
 const waitsAll = "(all)"
 
-// waitsFor returns the provider that a queued recipient waits for.
-func waitsFor(q *store.Queued, routes *report.Routes) string {
-	if q.RelayHost == "" && q.RecipientDomain == "" {
-		return q.Agent
-	}
-	return routes.Provider(q.RecipientDomain, q.RelayHost)
-}
-
-func queuedSince(q *store.Queued) time.Time {
-	if q.Arrived.IsZero() {
-		return q.FirstSoft
-	}
-	return q.Arrived
-}
-
 // queueTable returns the queue by provider and by age: qshape's table.
 func queueTable(list []store.Queued, routes *report.Routes, now time.Time) tableData {
 	t := tableData{name: "waits for, min", words: "last words", empty: "nothing waits, as far as the log goes", columns: []column{{name: "all", width: 6}}}
@@ -333,7 +318,7 @@ func queueTable(list []store.Queued, routes *report.Routes, now time.Time) table
 	at, says := map[string]int{}, sayings{}
 	for i := range list {
 		q := &list[i]
-		name := waitsFor(q, routes)
+		name := routes.WaitsFor(q)
 		k, known := at[name]
 		if !known {
 			k = len(t.rows)
@@ -347,7 +332,7 @@ func queueTable(list []store.Queued, routes *report.Routes, now time.Time) table
 			x.setLast(&q.Attempt)
 		}
 		// The first bound that is not less than the age.
-		bucket, _ := slices.BinarySearch(buckets, int((now.Sub(queuedSince(q))+time.Minute-1)/time.Minute))
+		bucket, _ := slices.BinarySearch(buckets, int((now.Sub(q.Since())+time.Minute-1)/time.Minute))
 		x.cells[0].n++
 		x.cells[1+bucket].n++
 	}

@@ -325,10 +325,10 @@ func (a *asker) waiting(ctx context.Context, r store.Reader, f store.Filter, ans
 	}}
 	for i := range list {
 		q := &list[i]
-		if ans.place.waits != waitsAll && !ans.place.is(ans.place.waits, waitsFor(q, routes)) {
+		if ans.place.waits != waitsAll && !ans.place.is(ans.place.waits, routes.WaitsFor(q)) {
 			continue
 		}
-		age := ans.period.now.Sub(queuedSince(q))
+		age := ans.period.now.Sub(q.Since())
 		x := row{name: q.Recipient, says: q.Reason.String(), cells: []cell{{n: int64(age), text: when.Span(age)}, {n: q.Time.Unix(), text: clock(q.Time, ans.asked, a.o.Location)}, {text: q.Reason.String()}}}
 		x.setLast(&q.Attempt)
 		x.place.host, x.place.queueID, x.place.recipient = q.Host, q.QueueID, q.Recipient

@@ -40,7 +40,7 @@ func (v *screen) attempt(ctx context.Context, r store.Reader, text string) error
 	v.Name, v.Title = "attempt", a.Recipient
 	sentence := report.Sentence(a)
 	v.Phrases = []report.Phrase{{Text: strings.ToUpper(sentence[:1]) + sentence[1:], Bad: a.Outcome == bounce.Hard}}
-	v.Command = "bouncelog trace " + shellWord(a.QueueID)
+	v.Command = "bouncelog trace " + table.ShellWord(a.QueueID)
 	v.Facts = append(v.Facts, report.Fact{Label: "Time", Value: when.Stamp(a.Time.In(v.o.Location), "2006-01-02 15:04:05 MST")}, report.Fact{Label: "Outcome", Value: a.Outcome.String()})
 	if a.Reason != bounce.NoReason {
 		v.Facts = append(v.Facts, report.Fact{Label: "Reason", Value: a.Reason.String()})
@@ -98,12 +98,12 @@ func (v *screen) line(ctx context.Context, r store.Reader, a *store.Attempt) err
 			p.Lines = append(p.Lines, fmt.Sprintf("%s, from byte %d on", s.Path, a.Offset))
 		} else {
 			p.Lines = append(p.Lines, fmt.Sprintf("%s, from byte %d on (after decompression). This service cannot read it; as root:", s.Path, a.Offset))
-			p.Code = fmt.Sprintf("tail -c +%d %s | head -n 1", a.Offset+1, shellWord(s.Path))
+			p.Code = fmt.Sprintf("tail -c +%d %s | head -n 1", a.Offset+1, table.ShellWord(s.Path))
 			if strings.HasPrefix(s.Path, "journal:") {
 				p.Lines = []string{"It came from the journal."}
-				p.Code = fmt.Sprintf("journalctl --since=%s --until=%s", shellWord(a.Time.Add(-time.Second).Format("2006-01-02 15:04:05 UTC")), shellWord(a.Time.Add(2*time.Second).Format("2006-01-02 15:04:05 UTC")))
+				p.Code = fmt.Sprintf("journalctl --since=%s --until=%s", table.ShellWord(a.Time.Add(-time.Second).Format("2006-01-02 15:04:05 UTC")), table.ShellWord(a.Time.Add(2*time.Second).Format("2006-01-02 15:04:05 UTC")))
 				if a.QueueID != "" {
-					p.Code += " | grep " + shellWord(a.QueueID)
+					p.Code += " | grep " + table.ShellWord(a.QueueID)
 				}
 			}
 		}

@@ -27,18 +27,6 @@ var (
 // queuedAtMost is the maximum number of queued recipients that are read.
 const queuedAtMost = 20_000
 
-// waitsFor returns the provider that a queued recipient waits for.
-func waitsFor(q *store.Queued, routes *report.Routes) string {
-	return firstWord(routes.Provider(q.RecipientDomain, q.RelayHost), q.Agent)
-}
-
-func since(q *store.Queued) time.Time {
-	if q.Arrived.IsZero() {
-		return q.FirstSoft
-	}
-	return q.Arrived
-}
-
 // A waiter is a queued recipient with the provider that it waits for.
 type waiter struct {
 	store.Queued
@@ -68,7 +56,7 @@ func (v *screen) queued(ctx context.Context, r store.Reader) (_ []waiter, err er
 	}
 	list := make([]waiter, len(all))
 	for i := range all {
-		list[i] = waiter{all[i], waitsFor(&all[i], routes)}
+		list[i] = waiter{all[i], routes.WaitsFor(&all[i])}
 	}
 	return list, nil
 }
@@ -117,7 +105,7 @@ func (v *screen) ageList(all []waiter, buckets []int, top int) *list {
 			counts[name] = make([]int64, len(buckets)+2)
 			names = append(names, name)
 		}
-		at := 1 + bucketOf(buckets, v.sel.now.Sub(since(&all[i].Queued)))
+		at := 1 + bucketOf(buckets, v.sel.now.Sub(all[i].Since()))
 		for _, n := range []int{0, at} {
 			counts[name][n]++
 			sums[n]++
@@ -193,7 +181,7 @@ func (v *screen) queue(ctx context.Context, r store.Reader, _ *http.Request, _ s
 	whom, bucket, host, lacks := v.extra.Get("q"), v.extra.Get("bucket"), v.extra.Get("relay-host"), lacking[v.extra.Get("none")].ok
 	v.Facts = append(v.Facts, report.Fact{Label: "Recipients", Value: len(all)})
 	if len(all) > 0 {
-		v.Facts = append(v.Facts, report.Fact{Label: "Oldest", Value: when.Span(v.sel.now.Sub(since(&all[0].Queued)))})
+		v.Facts = append(v.Facts, report.Fact{Label: "Oldest", Value: when.Span(v.sel.now.Sub(all[0].Since()))})
 	}
 	lost, first, note, err := v.givenUp(ctx, r, all)
 	if err != nil {
@@ -223,7 +211,7 @@ func (v *screen) queue(ctx context.Context, r store.Reader, _ *http.Request, _ s
 	}
 	for i := range all {
 		q := &all[i]
-		age := v.sel.now.Sub(since(&q.Queued))
+		age := v.sel.now.Sub(q.Since())
 		if whom != "" && q.whom != whom {
 			continue
 		}
@@ -294,7 +282,7 @@ func (v *screen) givenUp(ctx context.Context, r store.Reader, all []waiter) (at 
 				continue
 			}
 			used = true
-			at[i] = since(&all[i].Queued).Add(life)
+			at[i] = all[i].Since().Add(life)
 			if at[i].After(v.sel.now) && (next.IsZero() || at[i].Before(next)) {
 				next = at[i]
 			}

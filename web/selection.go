@@ -9,6 +9,7 @@ import (
 
 	"bouncelog/bounce"
 	"bouncelog/internal/ascii"
+	"bouncelog/internal/table"
 	"bouncelog/internal/when"
 	"bouncelog/store"
 )
@@ -140,12 +141,12 @@ func (sel *selection) period(standard string) string {
 func (sel *selection) command(standard string, without []string, words ...string) string {
 	line := []string{"bouncelog"}
 	for _, w := range words {
-		line = append(line, shellWord(w))
+		line = append(line, table.ShellWord(w))
 	}
 	given := sel.words.Get("since") + sel.words.Get("until") + sel.words.Get("day")
 	if given == "" && standard != all && !slices.Contains(without, "since") {
 		if isPeriod(standard) {
-			line = append(line, "--day", shellWord(standard))
+			line = append(line, "--day", table.ShellWord(standard))
 		} else {
 			line = append(line, "--since", standard)
 		}
@@ -165,19 +166,10 @@ func (sel *selection) command(standard string, without []string, words ...string
 				}
 				word = strings.Join(names, ",")
 			}
-			line = append(line, "--"+key+"="+shellWord(word))
+			line = append(line, "--"+key+"="+table.ShellWord(word))
 		}
 	}
 	return strings.Join(line, " ")
-}
-
-// shellWord quotes a word for a POSIX shell if necessary.
-func shellWord(s string) string {
-	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.,:/@%+="
-	if s != "" && strings.Trim(s, plain) == "" {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 // queryCommand returns the command line that reads the attempts of a filter from the view
@@ -236,7 +228,7 @@ func queryCommand(what string, f *store.Filter, order string, rest ...string) st
 	if all = append(all, rest...); len(all) > 0 {
 		what += " WHERE " + strings.Join(all, " AND ")
 	}
-	return "bouncelog query " + shellWord(what+" "+order)
+	return "bouncelog query " + table.ShellWord(what+" "+order)
 }
 
 // sqlRelay returns the SQL condition of store.Filter.Relay.

@@ -53,7 +53,7 @@ func (v *screen) trace(ctx context.Context, r store.Reader, _ *http.Request, _ s
 	}
 	v.Title = table.Cut(word, 100)
 	if len(found) == 0 {
-		v.Command = "bouncelog explain " + shellWord(word)
+		v.Command = "bouncelog explain " + table.ShellWord(word)
 		d, x, err := v.o.Explain(word)
 		noCode := err != nil || d.Code == 0 && d.Enhanced == 0
 		if noCode && len(word) <= 255 {

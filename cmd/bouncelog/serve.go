@@ -614,11 +614,10 @@ func makeKey(path string) ([]byte, error) {
 	// The service is another user: as the database, the key belongs to the owner of its
 	// directory.
 	if st, err := os.Stat(filepath.Dir(path)); err == nil && os.Geteuid() == 0 {
-		if sys, ok := st.Sys().(*syscall.Stat_t); ok {
-			err = os.Chown(path, int(sys.Uid), int(sys.Gid))
-		}
-		if err != nil {
-			return nil, err
+		if uid, gid, ok := owner(st); ok {
+			if err := os.Chown(path, uid, gid); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return key, nil

@@ -5,7 +5,6 @@ import (
 	"database/sql/driver"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -211,19 +210,6 @@ func (w *writer) forgetAfter(from int64, recipients []int64) error {
 		}
 	}
 	return nil
-}
-
-// idList returns a list of ids as JSON.
-func idList(ids []int64) string {
-	var b strings.Builder
-	b.WriteByte('[')
-	for i, id := range ids {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		b.WriteString(strconv.FormatInt(id, 10))
-	}
-	return b.String() + "]"
 }
 
 // resample replaces the sample of the remaining replies by the response of a remaining attempt.

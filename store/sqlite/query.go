@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -481,25 +480,11 @@ func (q *query) inTime(c *sqlite3.Conn, last bool) ([]*piece, error) {
 
 // in returns the condition that a column is one of some ids.
 func in(column string, ids []int64) string {
-	var b strings.Builder
+	list := idList(ids)
 	if len(ids) > few {
-		b.WriteString(column + " IN (SELECT value FROM json_each('[")
-		for i, id := range ids {
-			if i > 0 {
-				b.WriteByte(',')
-			}
-			b.WriteString(strconv.FormatInt(id, 10))
-		}
-		return b.String() + "]'))"
+		return column + " IN (SELECT value FROM json_each('" + list + "'))"
 	}
-	b.WriteString(column + " IN (")
-	for i, id := range ids {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		fmt.Fprint(&b, id)
-	}
-	return b.String() + ")"
+	return column + " IN (" + list[1:len(list)-1] + ")"
 }
 
 // findSenders looks up the senders of the domain in the filter, unless there are many. Otherwise a

@@ -171,3 +171,16 @@ func when(v driver.Value) time.Time {
 	}
 	return unix(n)
 }
+
+// idList returns a list of ids as JSON.
+func idList(ids []int64) string {
+	var b strings.Builder
+	b.WriteByte('[')
+	for i, id := range ids {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(strconv.FormatInt(id, 10))
+	}
+	return b.String() + "]"
+}
