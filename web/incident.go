@@ -140,72 +140,18 @@ func (v *screen) incident(ctx context.Context, r store.Reader, rep *report.Repor
 			v.Parts = append(v.Parts, part{Title: x.title, Lines: []string{x.text}})
 		}
 	}
-	span := &list{Name: "course", Title: "Before and after", Columns: []table.Column{{Name: "stretch", Flex: true}, {Name: "from"}, {Name: "until"}, {Name: "refused", Number: true}, {Name: "tried", Number: true}, {Name: "share", Number: true}}}
 	if in.Problem != nil {
 		p := &rep.Problems[*in.Problem]
 		evidence, err := v.evidence(ctx, r, p)
 		if err != nil {
 			return err
 		}
-		last := "refusal"
-		if p.Unreached() || p.Outage() {
-			last = "failure" // no reply refused it
+		v.Tables = append(v.Tables, v.evidenceList(rep, in, p, evidence))
+		if l := v.courseList(rep, in, p); len(l.Rows) > 0 {
+			v.Tables = append(v.Tables, l)
 		}
-		from := "from its beginning to its last " + last
-		if p.Onset != nil && p.Onset.Since.After(in.Since) {
-			from = "in this period, to its last " + last
-		}
-		for _, t := range []struct {
-			name           string
-			t              *problem.Tried
-			refused, tried problem.Figure
-		}{{"before it began", p.Before, problem.FigureBeforeRefused, problem.FigureBefore}, {from, p.Onset, problem.FigureTriedRefused, problem.FigureTried}} {
-			if t.t != nil {
-				span.Rows = append(span.Rows, row{Cells: []cell{
-					{Value: t.name},
-					{Value: v.time(t.t.Since)},
-					{Value: v.time(t.t.Until)},
-					v.figureCell(rep, in, t.refused, t.t.Refused), v.figureCell(rep, in, t.tried, t.t.Tried),
-					{Value: table.Share(float64(t.t.Refused) / float64(max(t.t.Tried, 1)))},
-				}})
-			}
-		}
-		if len(span.Rows) > 0 {
-			span.Note = "Messages of the same senders to the same providers, as far as deliveries were read."
-			switch {
-			case p.Unreached():
-				span.Note = "Mail to this provider, once for each recipient: what waits or was returned, of all that was tried. " + sumNote
-			case p.Outage():
-				span.Note = sumNote
-			}
-			v.Tables = append(v.Tables, span)
-		}
-		l := &list{Name: "evidence", Plain: true, Title: "Evidence in the log", Columns: []table.Column{{Name: "time"}, {Name: "reply", Flex: true}}}
-		for _, e := range evidence {
-			to := v.attemptURL(store.Ref{Time: e.Time.Unix(), Source: e.Source, Offset: e.Offset})
-			l.Rows = append(l.Rows, row{URL: to, Cells: []cell{{Value: v.time(e.Time), URL: to}, {Value: e.Text, URL: to}}})
-		}
-		if in.Warning != "" {
-			l.Columns = append(l.Columns, table.Column{Name: "logged just before", Flex: true})
-			for i, e := range evidence {
-				l.Rows[i].Cells = append(l.Rows[i].Cells, cell{Value: e.Warning})
-			}
-		}
-		if to := v.figureURL(rep, in, problem.FigureAttempts, int(p.Attempts)); to != "" {
-			l.More = &anchor{"all " + table.Text(p.Attempts) + " failed attempts", to}
-		}
-		v.Tables = append([]*list{l}, v.Tables...)
 		if len(p.Hours) > 0 {
-			hours := &list{Name: "hours", Plain: true, Title: "Course by the hour", Columns: []table.Column{{Name: "hour"}, {Name: "refused", Number: true}}}
-			for _, h := range p.Hours {
-				n := v.figureCell(rep, in, problem.FigureAttempts, h.Refused, "hour", h.Time.UTC().Format(time.RFC3339))
-				hours.Rows = append(hours.Rows, row{Cells: []cell{{Value: v.time(h.Time)}, n}})
-			}
-			if v.form == formHTML && len(hours.Rows) > perPage {
-				hours.Note = fmt.Sprintf("The last %d of %d hours.", perPage, len(hours.Rows))
-				hours.Rows = hours.Rows[len(hours.Rows)-perPage:]
-			}
-			v.Tables = append(v.Tables, hours)
+			v.Tables = append(v.Tables, v.hoursList(rep, in, p))
 		}
 	}
 	who := part{Title: "Scope"}
@@ -222,8 +168,83 @@ func (v *screen) incident(ctx context.Context, r store.Reader, rep *report.Repor
 		who.Lines = append(who.Lines, "Our addresses, as the replies name them: "+strings.Join(in.Addresses, ", "))
 	}
 	v.Parts = append(v.Parts, who)
-	// Other changes began at about the same time.
-	other := &list{Name: "others", Title: "Other changes within a day of its onset", Empty: "No other incident began or ended then.", Columns: []table.Column{{Name: "incident", Flex: true}, {Name: "began"}, {Name: "last refusal"}}}
+	v.Tables = append(v.Tables, v.othersList(rep, in))
+	return nil
+}
+
+// courseList shows how much was refused before an incident and since.
+func (v *screen) courseList(rep *report.Report, in *report.Incident, p *problem.Problem) *list {
+	l := &list{Name: "course", Title: "Before and after", Columns: []table.Column{{Name: "stretch", Flex: true}, {Name: "from"}, {Name: "until"}, {Name: "refused", Number: true}, {Name: "tried", Number: true}, {Name: "share", Number: true}}}
+	last := "refusal"
+	if p.Unreached() || p.Outage() {
+		last = "failure" // no reply refused it
+	}
+	from := "from its beginning to its last " + last
+	if p.Onset != nil && p.Onset.Since.After(in.Since) {
+		from = "in this period, to its last " + last
+	}
+	for _, t := range []struct {
+		name           string
+		t              *problem.Tried
+		refused, tried problem.Figure
+	}{{"before it began", p.Before, problem.FigureBeforeRefused, problem.FigureBefore}, {from, p.Onset, problem.FigureTriedRefused, problem.FigureTried}} {
+		if t.t != nil {
+			l.Rows = append(l.Rows, row{Cells: []cell{
+				{Value: t.name},
+				{Value: v.time(t.t.Since)},
+				{Value: v.time(t.t.Until)},
+				v.figureCell(rep, in, t.refused, t.t.Refused), v.figureCell(rep, in, t.tried, t.t.Tried),
+				{Value: table.Share(float64(t.t.Refused) / float64(max(t.t.Tried, 1)))},
+			}})
+		}
+	}
+	switch {
+	case p.Unreached():
+		l.Note = "Mail to this provider, once for each recipient: what waits or was returned, of all that was tried. " + sumNote
+	case p.Outage():
+		l.Note = sumNote
+	default:
+		l.Note = "Messages of the same senders to the same providers, as far as deliveries were read."
+	}
+	return l
+}
+
+// evidenceList shows the log lines that an incident is known from.
+func (v *screen) evidenceList(rep *report.Report, in *report.Incident, p *problem.Problem, evidence []problem.Evidence) *list {
+	l := &list{Name: "evidence", Plain: true, Title: "Evidence in the log", Columns: []table.Column{{Name: "time"}, {Name: "reply", Flex: true}}}
+	for _, e := range evidence {
+		to := v.attemptURL(store.Ref{Time: e.Time.Unix(), Source: e.Source, Offset: e.Offset})
+		l.Rows = append(l.Rows, row{URL: to, Cells: []cell{{Value: v.time(e.Time), URL: to}, {Value: e.Text, URL: to}}})
+	}
+	if in.Warning != "" {
+		l.Columns = append(l.Columns, table.Column{Name: "logged just before", Flex: true})
+		for i, e := range evidence {
+			l.Rows[i].Cells = append(l.Rows[i].Cells, cell{Value: e.Warning})
+		}
+	}
+	if to := v.figureURL(rep, in, problem.FigureAttempts, int(p.Attempts)); to != "" {
+		l.More = &anchor{"all " + table.Text(p.Attempts) + " failed attempts", to}
+	}
+	return l
+}
+
+// hoursList shows the failed attempts of an incident by the hour.
+func (v *screen) hoursList(rep *report.Report, in *report.Incident, p *problem.Problem) *list {
+	l := &list{Name: "hours", Plain: true, Title: "Course by the hour", Columns: []table.Column{{Name: "hour"}, {Name: "refused", Number: true}}}
+	for _, h := range p.Hours {
+		n := v.figureCell(rep, in, problem.FigureAttempts, h.Refused, "hour", h.Time.UTC().Format(time.RFC3339))
+		l.Rows = append(l.Rows, row{Cells: []cell{{Value: v.time(h.Time)}, n}})
+	}
+	if v.form == formHTML && len(l.Rows) > perPage {
+		l.Note = fmt.Sprintf("The last %d of %d hours.", perPage, len(l.Rows))
+		l.Rows = l.Rows[len(l.Rows)-perPage:]
+	}
+	return l
+}
+
+// othersList shows incidents that began or ended at about the time at which this one began.
+func (v *screen) othersList(rep *report.Report, in *report.Incident) *list {
+	l := &list{Name: "others", Title: "Other changes within a day of its onset", Empty: "No other incident began or ended then.", Columns: []table.Column{{Name: "incident", Flex: true}, {Name: "began"}, {Name: "last refusal"}}}
 	all := rep.Incidents()
 	for i := range all {
 		x := &all[i]
@@ -231,13 +252,12 @@ func (v *screen) incident(ctx context.Context, r store.Reader, rep *report.Repor
 			continue
 		}
 		to := v.url(deep("incidents", x.ID))
-		other.Rows = append(other.Rows, row{URL: to, Cells: []cell{{Value: x.Title, URL: to}, {Value: v.time(x.Since)}, {Value: v.time(x.Until)}}})
-		if len(other.Rows) == 10 {
+		l.Rows = append(l.Rows, row{URL: to, Cells: []cell{{Value: x.Title, URL: to}, {Value: v.time(x.Since)}, {Value: v.time(x.Until)}}})
+		if len(l.Rows) == 10 {
 			break
 		}
 	}
-	v.Tables = append(v.Tables, other)
-	return nil
+	return l
 }
 
 // card returns an incident with links to its page and to its log lines.

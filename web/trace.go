@@ -53,28 +53,40 @@ func (v *screen) trace(ctx context.Context, r store.Reader, _ *http.Request, _ s
 	}
 	v.Title = table.Cut(word, 100)
 	if len(found) == 0 {
-		v.Command = "bouncelog explain " + table.ShellWord(word)
-		d, x, err := v.o.Explain(word)
-		noCode := err != nil || d.Code == 0 && d.Enhanced == 0
-		if noCode && len(word) <= 255 {
-			if ok, err := v.named(ctx, r, f, word); ok || err != nil {
-				return err
-			}
+		return v.otherWord(ctx, r, f, word)
+	}
+	return v.history(ctx, r, word, found, limit)
+}
+
+// otherWord answers a search that found no attempt: the word is the name of a domain or a provider,
+// or a reply or a line of the log, which is explained.
+func (v *screen) otherWord(ctx context.Context, r store.Reader, f store.Filter, word string) error {
+	v.Command = "bouncelog explain " + table.ShellWord(word)
+	d, x, err := v.o.Explain(word)
+	noCode := err != nil || d.Code == 0 && d.Enhanced == 0
+	if noCode && len(word) <= 255 {
+		if ok, err := v.named(ctx, r, f, word); ok || err != nil {
+			return err
 		}
-		if err != nil || noCode && !strings.ContainsAny(word, " \t") {
-			v.Phrases = phrases("No attempt found")
-			v.Facts = append(v.Facts, report.Fact{Label: "Asked for", Value: table.Cut(word, 200)})
-			v.Notes = append(v.Notes, "An address is looked for as the MTA logged it, a queue id and a Message-ID as a whole. Log says which time is covered.")
-			v.Command = v.sel.command(all, nil, "trace", word)
-			return nil
-		}
-		v.Phrases = phrases("Explanation of a reply")
-		v.explain(d, x)
-		if d.QueueID != "" {
-			v.Parts = append(v.Parts, part{Title: "Go on", Links: []anchor{{"message " + d.QueueID, v.url("trace", "q", d.QueueID)}, {"all of " + d.Recipient, v.url("trace", "q", d.Recipient)}}})
-		}
+	}
+	if err != nil || noCode && !strings.ContainsAny(word, " \t") {
+		v.Phrases = phrases("No attempt found")
+		v.Facts = append(v.Facts, report.Fact{Label: "Asked for", Value: table.Cut(word, 200)})
+		v.Notes = append(v.Notes, "An address is looked for as the MTA logged it, a queue id and a Message-ID as a whole. Log says which time is covered.")
+		v.Command = v.sel.command(all, nil, "trace", word)
 		return nil
 	}
+	v.Phrases = phrases("Explanation of a reply")
+	v.explain(d, x)
+	if d.QueueID != "" {
+		v.Parts = append(v.Parts, part{Title: "Go on", Links: []anchor{{"message " + d.QueueID, v.url("trace", "q", d.QueueID)}, {"all of " + d.Recipient, v.url("trace", "q", d.Recipient)}}})
+	}
+	return nil
+}
+
+// history shows attempts that a search found, the newest first, how they ended, and what the last one
+// means. If there are more than limit, it leaves out the oldest.
+func (v *screen) history(ctx context.Context, r store.Reader, word string, found []store.Attempt, limit int) error {
 	v.Command = v.sel.command(all, nil, "trace", word)
 	l := &list{Name: "attempts", Plain: true, Title: "Attempts, newest first", Columns: []table.Column{
 		{Name: "time"}, {Name: "outcome"}, {Name: "what happened", Flex: true}, {Name: "reply", Flex: true}, {Name: "in the end"}, {Name: "queue id"},
