@@ -245,44 +245,59 @@ func (s *stream) stop() {
 	}()
 }
 
-func (s *stream) read(ctx context.Context, start int64, open bool, tail digest) error {
-	head := append(make([]byte, 0, headMax), s.head...)
-	var last []byte // the last bytes before pos, at most tailMax
-	pos := s.base   // of the next byte
-	send := func(b block) error {
-		b.head = head[:min(int64(len(head)), b.end()-s.base)]
-		b.tail, b.size = digestOf(endOf(last)), -1
-		select {
-		case s.blocks <- b:
-			if s.wake != nil {
-				s.wake()
-			}
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	moved := func(p []byte) { // pos has moved over p
-		pos += int64(len(p))
-		if n := headMax - len(head); n > 0 && pos-s.base > int64(len(head)) {
-			from := max(int64(len(head))-(pos-int64(len(p))-s.base), 0)
-			head = append(head, p[from:min(int64(len(p)), from+int64(n))]...)
-		}
-		if len(p) >= tailMax {
-			last = p[len(p)-tailMax:]
-		} else {
-			last = append(append(make([]byte, 0, 2*tailMax), last...), p...)
-			last = last[max(0, len(last)-tailMax):]
-		}
-	}
+// A passage is the way through the content of a stream.
+type passage struct {
+	base, pos int64  // of the first and the next byte
+	head      []byte // the content's first bytes, at most headMax
+	last      []byte // the last bytes before pos, at most tailMax
+}
 
-	// Go to the place.
-	skip := make([]byte, blockSize)
-	for pos < start {
-		n, err := s.r.Read(skip[:min(int64(len(skip)), start-pos)])
-		moved(skip[:n])
-		last = bytes.Clone(last)
-		if err != nil && pos < start {
+// move moves over p. The passage may keep a part of p: see own.
+func (w *passage) move(p []byte) {
+	w.pos += int64(len(p))
+	if n := headMax - len(w.head); n > 0 && w.pos-w.base > int64(len(w.head)) {
+		from := max(int64(len(w.head))-(w.pos-int64(len(p))-w.base), 0)
+		w.head = append(w.head, p[from:min(int64(len(p)), from+int64(n))]...)
+	}
+	if len(p) >= tailMax {
+		w.last = p[len(p)-tailMax:]
+	} else {
+		w.last = append(append(make([]byte, 0, 2*tailMax), w.last...), p...)
+		w.last = w.last[max(0, len(w.last)-tailMax):]
+	}
+}
+
+// own copies what the passage keeps, since the caller will write over it.
+func (w *passage) own() { w.last = bytes.Clone(w.last) }
+
+// endsWith reports whether the content up to here ends with a tail.
+func (w *passage) endsWith(tail digest) bool {
+	return len(w.last) >= tail.n && digestOf(w.last[len(w.last)-tail.n:]) == tail
+}
+
+// send passes on a block that ends here.
+func (s *stream) send(ctx context.Context, w *passage, b block) error {
+	b.head = w.head[:min(int64(len(w.head)), b.end()-w.base)]
+	b.tail, b.size = digestOf(endOf(w.last)), -1
+	select {
+	case s.blocks <- b:
+		if s.wake != nil {
+			s.wake()
+		}
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// skip reads up to a place. The bytes before it must end with tail.
+func (s *stream) skip(ctx context.Context, w *passage, start int64, tail digest) error {
+	buf := make([]byte, blockSize)
+	for w.pos < start {
+		n, err := s.r.Read(buf[:min(int64(len(buf)), start-w.pos)])
+		w.move(buf[:n])
+		w.own()
+		if err != nil && w.pos < start {
 			if s.short = err == io.EOF; !s.short {
 				err = streamError(err)
 			}
@@ -292,11 +307,32 @@ func (s *stream) read(ctx context.Context, start int64, open bool, tail digest) 
 			return ctx.Err()
 		}
 	}
-	if start > s.base && tail.n > 0 && (len(last) < tail.n || digestOf(last[len(last)-tail.n:]) != tail) {
+	if start > w.base && tail.n > 0 && !w.endsWith(tail) {
 		return errReplaced
 	}
+	return nil
+}
 
-	from := pos
+// fill reads until a buffer with n bytes is full, or, if lines are passed on early, holds a new end
+// of a line. It returns the number of bytes in the buffer.
+func (s *stream) fill(buf []byte, n int) (_ int, err error) {
+	for n < len(buf) && err == nil {
+		var m int
+		m, err = s.r.Read(buf[n:])
+		n += m
+		if s.early && m > 0 && bytes.IndexByte(buf[n-m:n], '\n') >= 0 {
+			break
+		}
+	}
+	return n, err
+}
+
+func (s *stream) read(ctx context.Context, start int64, open bool, tail digest) error {
+	w := &passage{base: s.base, pos: s.base, head: append(make([]byte, 0, headMax), s.head...)}
+	if err := s.skip(ctx, w, start, tail); err != nil {
+		return err
+	}
+	from := w.pos
 	var carry []byte // read, but not a whole line yet
 	size := min(blockSize, s.max)
 	if s.reuse {
@@ -314,50 +350,43 @@ func (s *stream) read(ctx context.Context, start int64, open bool, tail digest) 
 			}
 		}
 		buf = buf[:want]
-		n := copy(buf, carry)
-		var err error
-		for n < len(buf) && err == nil {
-			var m int
-			m, err = s.r.Read(buf[n:])
-			n += m
-			if s.early && m > 0 && bytes.IndexByte(buf[n-m:n], '\n') >= 0 {
-				break
-			}
-		}
+		n, err := s.fill(buf, copy(buf, carry))
 		buf = buf[:n]
 		if open {
 			i := bytes.IndexByte(buf, '\n')
 			if i < 0 {
-				moved(buf)
-				last, buf = bytes.Clone(last), nil
+				w.move(buf)
+				w.own()
+				buf = nil
 			} else {
-				moved(buf[:i+1])
-				last, buf, open = bytes.Clone(last), buf[i+1:], false
+				w.move(buf[:i+1])
+				w.own()
+				buf, open = buf[i+1:], false
 			}
 		}
 		i := bytes.LastIndexByte(buf, '\n') + 1
-		b := block{from: from, off: pos, data: buf[:i:i], open: open}
+		b := block{from: from, off: w.pos, data: buf[:i:i], open: open}
 		switch {
 		case i == 0 && len(buf) >= s.max: // a line that is too long
 			b.data, open, b.open = buf, true, true
 			i = len(buf)
 		case err == io.EOF && len(buf) > i && !s.whole: // the last line has no end
 			if i > 0 {
-				moved(b.data)
-				if err := send(b); err != nil {
+				w.move(b.data)
+				if err := s.send(ctx, w, b); err != nil {
 					return err
 				}
-				b = block{from: pos, off: pos}
+				b = block{from: w.pos, off: w.pos}
 			}
 			b.data, b.open = buf[i:], true
 			i = len(buf)
 		}
-		if len(b.data) > 0 || err != nil && pos > from {
-			moved(b.data)
-			if err := send(b); err != nil {
+		if len(b.data) > 0 || err != nil && w.pos > from {
+			w.move(b.data)
+			if err := s.send(ctx, w, b); err != nil {
 				return err
 			}
-			from = pos
+			from = w.pos
 			turn = (turn + 1) % streamBufs
 		}
 		carry = buf[i:]
