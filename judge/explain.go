@@ -270,7 +270,7 @@ func sureText(c bounce.Confidence) string {
 	case bounce.GeneralText:
 		return "The wording is general; the cause is likely, not named."
 	case bounce.CodeOnly:
-		return "There is only the code to go by."
+		return "Only the code says so."
 	case bounce.Guess:
 		return "A guess: no rule knows this wording, its words suggest the cause."
 	}

@@ -312,7 +312,7 @@ func explanation(x judge.Explanation, reply string) []string {
 		reason += " (" + x.Verdict.Detail + ")"
 	}
 	if x.Sure != "" {
-		reason += "; " + x.Sure
+		reason += ". " + x.Sure
 	}
 	add("Reason", reason)
 	add("Who acts", x.Turn)

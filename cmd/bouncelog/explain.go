@@ -659,7 +659,7 @@ func (e *explainer) words(a *answer) error {
 			reason += " (" + a.Detail + ")"
 		}
 		if a.Sure != "" {
-			reason += "; " + a.Sure
+			reason += ". " + a.Sure
 		}
 		e.line("Reason", reason)
 	}
