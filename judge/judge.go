@@ -126,12 +126,7 @@ func New(userRules ...[]byte) (*Judge, error) {
 	j.users = users
 	j.asked = ownHop | factLocal | factSubmission | factPassedOn | factNamesSender
 	for i := range j.rules {
-		for _, list := range [...][]string{j.rules[i].When, j.rules[i].Unless} {
-			for _, name := range list {
-				f, _ := parseFact(name)
-				j.asked |= f
-			}
-		}
+		j.asked |= factsNamed(j.rules[i].When) | factsNamed(j.rules[i].Unless)
 	}
 	j.hostTree()
 	j.scratch.New = func() any { return new(scratch) }
@@ -141,7 +136,6 @@ func New(userRules ...[]byte) (*Judge, error) {
 // compile builds the indexes. It runs before the first judgement that is not cached: a command that
 // reads stored verdicts does not need them.
 func (j *Judge) compile() {
-	names := j.hostNames
 	var words, links literalSet
 	total := 0
 	for i := range j.rules {
@@ -164,62 +158,24 @@ func (j *Judge) compile() {
 	}
 	for i := range j.rules {
 		r, c := &j.rules[i], &j.compiled[i]
+		j.setConditions(c, r)
+		c.user = i < j.users
 		for _, id := range r.Over {
 			if n, ok := number[id]; ok {
 				c.over = append(c.over, n)
 			}
 		}
-		c.user = i < j.users
 		c.any, c.all, c.not = forms(&words, r.Any), forms(&words, r.All), forms(&words, r.Not)
 		c.url, c.notURL = forms(&links, r.URL), forms(&links, r.NotURL)
-		for _, h := range r.Host {
-			c.hosts = append(c.hosts, names[h])
-		}
-		for _, s := range r.Code {
-			n := uint16(s[0]-'0') * 100
-			if s[1] == 'x' {
-				c.codes = append(c.codes, codeRange{n, n + 99})
-				continue
+		if len(c.any)+len(c.url)+len(c.has) == 0 {
+			for _, p := range c.enhanced {
+				j.byEnhanced[p.rest] = append(j.byEnhanced[p.rest], int32(i))
 			}
-			n += uint16(s[1]-'0')*10 + uint16(s[2]-'0')
-			c.codes = append(c.codes, codeRange{n, n})
-		}
-		for _, s := range r.Enhanced {
-			p := enhancedPattern{}
-			if s[0] != 'x' {
-				p.class = int(s[0] - '0')
-			}
-			first, last, _ := enhancedRange(s)
-			for e := first; e <= last; e++ {
-				p.rest = enhancedRest(e)
-				c.enhanced = append(c.enhanced, p)
-				if len(c.any)+len(c.url)+len(r.Has) == 0 {
-					j.byEnhanced[p.rest] = append(j.byEnhanced[p.rest], int32(i))
-				}
-			}
-		}
-		for _, s := range r.Stage {
-			st, _ := bounce.ParseStage(s)
-			c.stages |= 1 << st
-		}
-		for _, name := range r.When {
-			f, _ := parseFact(name)
-			c.when |= f
-		}
-		for _, name := range r.Unless {
-			f, _ := parseFact(name)
-			c.unless |= f
 		}
 		for _, l := range [...]int{len(c.hosts), len(c.codes), len(c.enhanced), int(c.stages), len(c.all), int(c.when)} {
 			if l > 0 {
 				c.extra++
 			}
-		}
-		for _, name := range r.Has {
-			c.has = append(c.has, j.conceptNumber(name))
-		}
-		for _, name := range r.Lacks {
-			c.lacks = append(c.lacks, j.conceptNumber(name))
 		}
 		switch {
 		case len(c.has) > 0:
@@ -250,6 +206,52 @@ func (j *Judge) compile() {
 			j.claims[f] = append(j.claims[f], int32(i))
 		}
 	}
+}
+
+// setConditions compiles the conditions of a rule that are not literals.
+func (j *Judge) setConditions(c *compiled, r *Rule) {
+	for _, h := range r.Host {
+		c.hosts = append(c.hosts, j.hostNames[h])
+	}
+	for _, s := range r.Code {
+		n := uint16(s[0]-'0') * 100
+		if s[1] == 'x' {
+			c.codes = append(c.codes, codeRange{n, n + 99})
+			continue
+		}
+		n += uint16(s[1]-'0')*10 + uint16(s[2]-'0')
+		c.codes = append(c.codes, codeRange{n, n})
+	}
+	for _, s := range r.Enhanced {
+		p := enhancedPattern{}
+		if s[0] != 'x' {
+			p.class = int(s[0] - '0')
+		}
+		first, last, _ := enhancedRange(s)
+		for e := first; e <= last; e++ {
+			p.rest = enhancedRest(e)
+			c.enhanced = append(c.enhanced, p)
+		}
+	}
+	for _, s := range r.Stage {
+		st, _ := bounce.ParseStage(s)
+		c.stages |= 1 << st
+	}
+	c.when, c.unless = factsNamed(r.When), factsNamed(r.Unless)
+	for _, name := range r.Has {
+		c.has = append(c.has, j.conceptNumber(name))
+	}
+	for _, name := range r.Lacks {
+		c.lacks = append(c.lacks, j.conceptNumber(name))
+	}
+}
+
+func factsNamed(names []string) (all facts) {
+	for _, name := range names {
+		f, _ := parseFact(name)
+		all |= f
+	}
+	return all
 }
 
 func (j *Judge) conceptNumber(id string) int32 {
