@@ -117,64 +117,7 @@ func parseSPF(txt string) *spfRecord {
 			r.terms = append(r.terms, t)
 			continue
 		}
-		if strings.IndexByte("+-~?", word[0]) >= 0 {
-			t.qualifier, word = word[0], word[1:]
-		}
-		end := strings.IndexAny(word, ":/")
-		if end < 0 {
-			end = len(word)
-		}
-		t.name, t.value = strings.ToLower(word[:end]), word[end:]
-		bad := ""
-		switch t.name {
-		case "all":
-			if t.value != "" {
-				bad = "all takes no value"
-			}
-		case "include", "exists":
-			if !strings.HasPrefix(t.value, ":") {
-				bad = "the domain is missing"
-			} else {
-				t.value = t.value[1:]
-				bad = domainSpec(t.value)
-			}
-		case "a", "mx", "ptr":
-			m := spfCIDR().FindStringSubmatch(t.value)
-			switch {
-			case t.name == "ptr" && (m[2] != "" || m[3] != ""):
-				bad = "ptr takes no prefix length"
-			case !length(m[2], 32) || !length(m[3], 128):
-				bad = "the prefix length is wrong"
-			case m[1] == "":
-				t.value = ""
-			case m[1][0] != ':':
-				bad = "not a domain"
-			default:
-				t.value = m[1][1:]
-				bad = domainSpec(t.value)
-			}
-		case "ip4", "ip6":
-			var ok bool
-			if t.prefix, ok = spfNetwork(strings.TrimPrefix(t.value, ":"), t.name == "ip6"); !ok || t.value == "" || t.value[0] != ':' {
-				bad = "not an address of that kind"
-			}
-		default:
-			bad = "no such mechanism"
-			for _, meant := range []struct{ wrong, right string }{
-				{"ipv4", "ip4"}, {"ipv6", "ip6"}, {"ip", "ip4"}, {"includes", "include"}, {"a-record", "a"}, {"mxs", "mx"},
-			} {
-				if t.name == meant.wrong {
-					bad += "; " + meant.right + " was meant?"
-				}
-			}
-			if _, err := netip.ParseAddr(word); err == nil {
-				bad = "an address needs ip4: or ip6: in front"
-			}
-			if strings.ContainsAny(word, ",;") {
-				bad = "terms are parted by blanks alone"
-			}
-		}
-		if bad != "" {
+		if bad := t.mechanism(word); bad != "" {
 			fault("%s: %s", quote(t.text), bad)
 			continue
 		}
@@ -190,6 +133,67 @@ func parseSPF(txt string) *spfRecord {
 		r.notes = append(r.notes, fmt.Sprintf("redirect= is ignored, since there is %s", quote(ended)))
 	}
 	return r
+}
+
+// mechanism parses a mechanism with its qualifier. It returns what is wrong with it, or "".
+func (t *spfTerm) mechanism(word string) (bad string) {
+	if strings.IndexByte("+-~?", word[0]) >= 0 {
+		t.qualifier, word = word[0], word[1:]
+	}
+	end := strings.IndexAny(word, ":/")
+	if end < 0 {
+		end = len(word)
+	}
+	t.name, t.value = strings.ToLower(word[:end]), word[end:]
+	switch t.name {
+	case "all":
+		if t.value != "" {
+			bad = "all takes no value"
+		}
+	case "include", "exists":
+		if !strings.HasPrefix(t.value, ":") {
+			bad = "the domain is missing"
+		} else {
+			t.value = t.value[1:]
+			bad = domainSpec(t.value)
+		}
+	case "a", "mx", "ptr":
+		m := spfCIDR().FindStringSubmatch(t.value)
+		switch {
+		case t.name == "ptr" && (m[2] != "" || m[3] != ""):
+			bad = "ptr takes no prefix length"
+		case !length(m[2], 32) || !length(m[3], 128):
+			bad = "the prefix length is wrong"
+		case m[1] == "":
+			t.value = ""
+		case m[1][0] != ':':
+			bad = "not a domain"
+		default:
+			t.value = m[1][1:]
+			bad = domainSpec(t.value)
+		}
+	case "ip4", "ip6":
+		var ok bool
+		if t.prefix, ok = spfNetwork(strings.TrimPrefix(t.value, ":"), t.name == "ip6"); !ok || t.value == "" || t.value[0] != ':' {
+			bad = "not an address of that kind"
+		}
+	default:
+		bad = "no such mechanism"
+		for _, meant := range []struct{ wrong, right string }{
+			{"ipv4", "ip4"}, {"ipv6", "ip6"}, {"ip", "ip4"}, {"includes", "include"}, {"a-record", "a"}, {"mxs", "mx"},
+		} {
+			if t.name == meant.wrong {
+				bad += "; " + meant.right + " was meant?"
+			}
+		}
+		if _, err := netip.ParseAddr(word); err == nil {
+			bad = "an address needs ip4: or ip6: in front"
+		}
+		if strings.ContainsAny(word, ",;") {
+			bad = "terms are parted by blanks alone"
+		}
+	}
+	return bad
 }
 
 // domainSpec returns the error of a domain-spec (RFC 7208 section 7.1), or "".
