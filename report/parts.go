@@ -2,6 +2,7 @@ package report
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -193,6 +194,14 @@ func (x *unreachedRow) described(hours int) *problem.Part {
 	return &problem.Part{Of: x.Provider, Name: provider.Name(x.Provider), Hosts: x.part.suffix, Domains: len(x.part.domains), Hours: hours}
 }
 
+// size returns the number of recipient domains of a part; a whole provider is larger than its parts.
+func (x *unreachedRow) size() int {
+	if x.part == nil {
+		return math.MaxInt32
+	}
+	return len(x.part.domains)
+}
+
 // title returns the common name of a provider, a domain that is a part of one, or the hosts of a part with
 // the name of the provider.
 func (x *unreachedRow) title() string {
@@ -232,14 +241,14 @@ const partMost = 0.75
 func most(failed, of int) bool { return float64(failed) >= partMost*float64(of) }
 
 // addFound adds z to the others. A provider or a part that takes mail, or took some after these failures
-// began, gives way to a smaller part that has most of its failures. Otherwise the smaller part gives way,
-// unless it alone goes on.
+// began, gives way to a smaller part that has most of its failures, and a part to one that has all of them.
+// Otherwise the smaller part gives way, unless it alone goes on.
 func addFound(routes *Routes, found []*unreachedFound, z *unreachedFound) []*unreachedFound {
 	for i, y := range found {
 		if !y.holds(routes, z.x) {
 			continue
 		}
-		takes := !y.p.Ongoing || y.p.Onset.Refused < y.p.Onset.Tried || y.p.Began().Sub(z.p.Began()) >= problem.StallLeast
+		takes := !y.p.Ongoing || y.x.part != nil && z.p.Messages >= y.p.Messages || y.p.Onset.Refused < y.p.Onset.Tried || y.p.Began().Sub(z.p.Began()) >= problem.StallLeast
 		switch {
 		case takes && most(z.p.Messages, y.p.Messages) && (z.p.Ongoing || !y.p.Ongoing):
 			found[i] = z

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -50,6 +51,7 @@ func TestPartOfProvider(t *testing.T) {
 		{"hosts of many domains", true, 10, "tenant.big.example", usual, "tenant.big.example (big.example)"},
 		{"the same, another reason", false, 10, "tenant.big.example", usual, "tenant.big.example (big.example)"},
 		{"one domain, hosts of its own", true, 1, "own.tenant.big.example", usual, "c0.example"},
+		{"the same, beside others that take mail before", true, 1, "own.tenant.big.example", slices.Concat(usual, at("a.tenant.big.example", sent("a.example", 4*20+3, 0, oneDay/20)), at("b.tenant.big.example", sent("b.example", 20, 6*oneDay, oneDay/20))), "c0.example"},
 		{"one domain, hosts of all", true, 1, "tenant.big.example", at("tenant.big.example", sent("mail.example", 7*60, 0, oneDay/60)), "c0.example"},
 		{"the whole provider", true, 10, "tenant.big.example", at("consumer.big.example", append(sent("mail.example", 4*60+20, 0, oneDay/60), append(heldBack("mail.example", "", true, 70, began, 25*time.Minute, ends), sent("mail.example", 60, ends+hour, oneDay/60)...)...)), "big.example"},
 	} {

@@ -113,7 +113,7 @@ func (r *Report) addUnreached(ctx context.Context, s store.Reader, o Options, ro
 		x.is(r.routes, served)
 		little = append(little, x)
 	}
-	slices.SortStableFunc(little, func(a, b *unreachedRow) int { return cmp.Compare(b.lost(), a.lost()) })
+	slices.SortStableFunc(little, func(a, b *unreachedRow) int { return cmp.Or(cmp.Compare(b.lost(), a.lost()), b.size()-a.size()) })
 	dead, err := r.died(ctx, s, o, little)
 	if err != nil {
 		return err
