@@ -18,7 +18,7 @@ const causeProvider = "provider"
 // the reason may be one of the sending side or of its messages. Detail tells if the next hop is the
 // sending side's own. Package report finds an Unreached in its table of providers.
 type Unreached struct {
-	Provider string // a domain, or the suffix of its hosts, if it is a part
+	Provider string // of a part: its only domain, or the suffix of its hosts
 	Name     string // common name of the provider, or what names the part
 	Part     *Part  // nil: it is the whole provider
 	Reason   bounce.Reason

@@ -202,6 +202,14 @@ func (x *unreachedRow) size() int {
 	return len(x.part.domains)
 }
 
+// subject returns the provider, or what is the same of a part each day: its only domain, or its hosts.
+func (x *unreachedRow) subject() string {
+	if x.part != nil {
+		return cmp.Or(x.part.domain, x.part.suffix)
+	}
+	return x.name
+}
+
 // title returns the common name of a provider, a domain that is a part of one, or the hosts of a part with
 // the name of the provider.
 func (x *unreachedRow) title() string {

@@ -641,7 +641,7 @@ func (r *Report) unreached(ctx context.Context, s store.Reader, o Options, row *
 		return nil, afterwards{}, nil
 	}
 	u := c.unreached(row)
-	u.Provider, u.Name, u.Detail, u.Cause, u.Why, u.Command = row.name, row.title(), row.detail, t.Title, t.Meaning, o.command("report", option, name)
+	u.Provider, u.Name, u.Detail, u.Cause, u.Why, u.Command = row.subject(), row.title(), row.detail, t.Title, t.Meaning, o.command("report", option, name)
 	u.FirstHeard, u.Since, u.Until = began, row.First.UTC(), row.Last.UTC()
 	u.Attempts, u.Reasons, u.Lost, u.Returned, u.Waiting, u.Tried = row.Soft+row.Hard, row.reasons, int(lost), int(returned), int(row.pending), int(lost+c.between)
 	u.Share, u.Retried = float64(part(lost, r.handled)), row.retried
