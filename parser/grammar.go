@@ -53,7 +53,8 @@ var eximGrammar = sync.OnceValue(func() (g struct {
 		`+(?:(?:[=>*-]|=3D|` + bracket + `)(?:>|` + bracket + `)|\*\*|==|=3D=3D)` + blank)
 	g.id = regexp.MustCompile(`^([0-9A-Za-z]{6}-[0-9A-Za-z]{6}-[0-9A-Za-z]{2}|[0-9A-Za-z]{6}-[0-9A-Za-z]{11}-[0-9A-Za-z]{4}) (=>|->|>>|\*>|\*\*|==) `)
 	// user@domain, a bare local name, a pipe, a file, or :blackhole:, with the original address.
-	address := `(?:(` + quoted + `@[^\s:<>"]+|[^\s"\\|/>:<(][^\s<>"\\]*[^\s:<>"\\]|[^\s"\\|/>:<(])(?: <((?:` + quoted + `)?[^<>\s"]+)>)?` +
+	domain := `(?:\[[^\x00-\x20<>\]]*\]|[^\x00-\x20\x7f<>()@,;:\\"\[\]]+)`
+	address := `(?:(` + quoted + `@` + domain + `|[^\s"\\|/>:<(][^\s<>"\\]*[^\s:<>"\\]|[^\s"\\|/>:<(])(?: <((?:` + quoted + `)?[^<>\s"]+)>)?` +
 		`|([|/>][^<>]*|:blackhole:) <((?:` + quoted + `)?[^<>\s"]+)>)`
 	// H=name [address]:port, NAME="quoted", NAME=<address>, NAME=word
 	named := ` H=(?:[^\s\[\]=:]+ )?(?:\([^()\s]*\) |DS )?\[[0-9A-Za-z.:]{1,64}\](?::[0-9]{1,5})?\*?` +
