@@ -70,6 +70,8 @@ func (p *Parser) postfix(prog *program, h *header, r *Result, offset int64) Kind
 			return p.postfixDelivery(&k, prog, h.message, len(h.message)-len(rest), r, offset)
 		} else if len(rest) > 2 && rest[0]|0x20 == 't' && rest[1]|0x20 == 'o' && (bytes.Contains(rest, []byte(" relay=")) || holdsDelivery(h.message)) {
 			return Unparsed // with escapes, or with a damaged recipient
+		} else if word, _, _ := bytes.Cut(rest, []byte(" ")); bytes.Contains(word, []byte("to=<")) && holdsDelivery(h.message) {
+			return Unparsed // with a damaged name of the recipient
 		}
 	case qmgrDaemon:
 		if hasPrefix(rest, "to=<") { // the queue manager itself bounces or defers it

@@ -341,6 +341,8 @@ func TestKinds(t *testing.T) {
 		{h + "postfix/smtp[1]: 4028B460: to=<a@b>, relay=none, delay=0, dsn=4.0", Unparsed},
 		{h + "postfix/smtp[1]: 4028B460: to=<a@b", Unparsed},
 		{h + "postfix/smtp[1]: 4028B460: to=<a@b>, relay=none, delay=0, status=odd (x)", Unparsed},
+		{h + "postfix/smtp[1]: 4028B460: xto=<a@b>, relay=none, delay=0, dsn=2.0.0, status=sent (x)", Unparsed},
+		{h + "postfix/smtp[1]: 4028B460: host b[192.0.2.1] said: 450 to=<a@b>, status=sent (in reply to RCPT TO command)", Queued},
 		{h + "postfix/smtp[1]: warning: 4028B460: to=<a@b>, relay=none, delay=0, status=sent (x)", Skipped},
 		{h + "postfix/anvil[1]: statistics: max connection rate 1/60s", Skipped},
 		{h + "dovecot: imap(4028B460: to=<a@b>, relay=none, delay=0, dsn=2.0.0, status=sent (x))", Unparsed},

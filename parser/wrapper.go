@@ -131,7 +131,7 @@ func (p *Parser) second(line []byte, r *Result, offset int64) Kind {
 	if at < 0 {
 		return unparsedDelivery(line)
 	}
-	p.how = unwrapped
+	p.how, p.headless = unwrapped, false
 	switch {
 	case line[at] == '{' || beginsLogfmt(line[at:]): // the text before it decides who wrote it
 		if at == 0 && line[at] == '{' {
