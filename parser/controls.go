@@ -81,10 +81,20 @@ func (p *Parser) controlled(line []byte, r *Result, offset int64, read func([]by
 	if sequences && kind == Attempt && quotesExim(line, r) {
 		r.Deliveries, kind = r.Deliveries[:0], Unparsed
 	}
-	if nul && (kind == Skipped || kind == Blank) && holdsDelivery(bytes.ReplaceAll(line, []byte{0}, nil)) {
-		kind = Unparsed
+	if nul && (kind == Skipped || kind == Blank) {
+		if text := bytes.ReplaceAll(line, []byte{0}, nil); holdsDelivery(text) || holdsDelivery(ofLatin1(text)) {
+			kind = Unparsed
+		}
 	}
 	return kind
+}
+
+// ofLatin1 converts text from ISO 8859-1, which is UTF-16 without its NULs, to UTF-8.
+func ofLatin1(b []byte) (text []byte) {
+	for _, c := range b {
+		text = utf8.AppendRune(text, rune(c))
+	}
+	return text
 }
 
 // narrow converts a line from UTF-16 or UTF-32 to UTF-8: a line of characters of two or four bytes,
