@@ -2,8 +2,8 @@ package web
 
 // Screens returns the first path elements of all screens.
 func Screens() (names []string) {
-	for name := range screens {
-		names = append(names, name)
+	for i := range screens {
+		names = append(names, screens[i].path)
 	}
 	return names
 }

@@ -19,19 +19,6 @@ type scope struct {
 	base   string    // prefix of its URLs
 }
 
-// allows reports whether a scope includes a screen. A link excludes screens that draw on other
-// senders' mail (suppress), that name logins and clients, or that are about the logs.
-func (in scope) allows(screen string) bool {
-	if in.domain == "" {
-		return true
-	}
-	switch screen {
-	case "", "now", "incidents", "providers", "domains", "queue", "trace", "replies", "attempts":
-		return true
-	}
-	return false
-}
-
 // KeyLength is the minimum length of the key of links in bytes.
 const KeyLength = 32
 

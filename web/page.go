@@ -18,20 +18,46 @@ import (
 	"bouncelog/store"
 )
 
-// screens build the pages, by the first element of their path.
-var screens = map[string]func(*screen, context.Context, store.Reader, *http.Request, string) error{
-	"":          (*screen).now,
-	"incidents": (*screen).incidents,
-	"providers": (*screen).providers,
-	"domains":   (*screen).domains,
-	"queue":     (*screen).queue,
-	"trace":     (*screen).trace,
-	"replies":   (*screen).replies,
-	"senders":   (*screen).senders,
-	"tls":       (*screen).tls,
-	"suppress":  (*screen).suppress,
-	"log":       (*screen).log,
-	"attempts":  (*screen).attempts,
+// A screenKind is a kind of screen, by the first element of its path.
+type screenKind struct {
+	path     string
+	tab, key string // name and key in the navigation; "": it has no entry
+	show     func(*screen, context.Context, store.Reader, *http.Request, string) error
+	// deep: a second element of the path names one of the things of the page, each with its own.
+	deep bool
+	// linked: a link for one sender domain shows the page. It does not if the page draws on other
+	// senders' mail, names logins and clients, or is about the logs.
+	linked bool
+}
+
+// screens are all kinds of screens, in the order of the navigation.
+var screens = []screenKind{
+	{path: "", tab: "Now", key: "n", show: (*screen).now, linked: true},
+	{path: "incidents", tab: "Incidents", key: "i", show: (*screen).incidents, deep: true, linked: true},
+	{path: "providers", tab: "Providers", key: "p", show: (*screen).providers, deep: true, linked: true},
+	{path: "domains", tab: "Domains", key: "d", show: (*screen).domains, deep: true, linked: true},
+	{path: "queue", tab: "Queue", key: "w", show: (*screen).queue, linked: true},
+	{path: "replies", tab: "Replies", key: "r", show: (*screen).replies, linked: true},
+	{path: "senders", tab: "Senders", key: "s", show: (*screen).senders},
+	{path: "suppress", tab: "Suppress", key: "u", show: (*screen).suppress},
+	{path: "tls", tab: "TLS", key: "t", show: (*screen).tls},
+	{path: "log", tab: "Log", key: "l", show: (*screen).log},
+	{path: "trace", show: (*screen).trace, linked: true},
+	{path: "attempts", show: (*screen).attempts, deep: true, linked: true},
+}
+
+// allows reports whether a scope includes a kind of screen.
+func (in scope) allows(k *screenKind) bool { return in.domain == "" || k.linked }
+
+// Tabs returns the entries of the navigation.
+func (v *screen) Tabs() (tabs []tab) {
+	first, _, _ := strings.Cut(v.path, "/")
+	for i := range screens {
+		if k := &screens[i]; k.tab != "" && v.scope.allows(k) {
+			tabs = append(tabs, tab{k.tab, v.url(k.path, "outcome", "", "reason", "", "domain", "", "relay", ""), k.key, first == k.path && v.Name != "error"})
+		}
+	}
+	return tabs
 }
 
 // A builder builds pages, and keeps them and the reports that they share.
@@ -51,8 +77,8 @@ func (x *builder) screen(r *http.Request, in scope, path, form string) (v *scree
 	if path == "now" { // now.csv, now.json
 		first = ""
 	}
-	show := screens[first]
-	if show == nil || deep && rest == "" || deep && !slices.Contains([]string{"incidents", "providers", "domains", "attempts"}, first) || !in.allows(first) {
+	i := slices.IndexFunc(screens, func(k screenKind) bool { return k.path == first && in.allows(&k) })
+	if i < 0 || deep && (rest == "" || !screens[i].deep) {
 		return nil, nil, mistakef(http.StatusNotFound, "There is no page of this name.")
 	}
 	q := r.URL.Query()
@@ -71,7 +97,7 @@ func (x *builder) screen(r *http.Request, in scope, path, form string) (v *scree
 		}
 	}
 	return v, func(ctx context.Context) error {
-		return x.ask(ctx, x.building, func(ctx context.Context, reader store.Reader) error { return show(v, ctx, reader, r, rest) })
+		return x.ask(ctx, x.building, func(ctx context.Context, reader store.Reader) error { return screens[i].show(v, ctx, reader, r, rest) })
 	}, nil
 }
 

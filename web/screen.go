@@ -200,28 +200,6 @@ type tab struct {
 	Here           bool
 }
 
-// Tabs returns the entries of the navigation, one for each screen.
-func (v *screen) Tabs() (tabs []tab) {
-	for _, t := range []struct{ path, name, key string }{
-		{"", "Now", "n"},
-		{"incidents", "Incidents", "i"},
-		{"providers", "Providers", "p"},
-		{"domains", "Domains", "d"},
-		{"queue", "Queue", "w"},
-		{"replies", "Replies", "r"},
-		{"senders", "Senders", "s"},
-		{"suppress", "Suppress", "u"},
-		{"tls", "TLS", "t"},
-		{"log", "Log", "l"},
-	} {
-		if v.scope.allows(t.path) {
-			first, _, _ := strings.Cut(v.path, "/")
-			tabs = append(tabs, tab{t.name, v.url(t.path, "outcome", "", "reason", "", "domain", "", "relay", ""), t.key, first == t.path && v.Name != "error"})
-		}
-	}
-	return tabs
-}
-
 // Periods returns the selectable periods; none if the page does not use one.
 func (v *screen) Periods() (tabs []tab) {
 	if slices.Contains([]string{"error", "attempt", "incident", "rows", "queue"}, v.Name) {
