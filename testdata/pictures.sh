@@ -58,7 +58,7 @@ HTML
 		sed 's/&/\&amp;/g; s/</\&lt;/g; s/>/\&gt;/g; s/\x1b\[1m/<b>/g; s/\x1b\[0m/<\/b>/g'
 	echo '</pre></div>'
 } >../terminal.html
-shoot terminal 900 905 "file://$dir/terminal.html"
+shoot terminal 900 970 "file://$dir/terminal.html"
 
 cd ..
 
