@@ -37,13 +37,13 @@ import (
 // defaultSocket is where the dashboard listens.
 const defaultSocket = "unix:/run/bouncelog/web.sock"
 
-// What bounds the connections of the dashboard. A page has its own bounds.
+// Limits of the connections of the dashboard. A page has limits of its own (package web).
 const (
 	connectionsAtMost = 512
 	headerTime        = 5 * time.Second
 	requestTime       = 10 * time.Second
-	answerTime        = time.Minute
-	restTime          = 2 * time.Minute // of a connection between two requests
+	writeTime         = time.Minute     // longer than the answer to a request may take
+	idleTime          = 2 * time.Minute // of a connection between two requests
 	shutdownTime      = 5 * time.Second
 )
 
@@ -198,7 +198,7 @@ func (x *serving) serveSite(cmd *cobra.Command, site *web.Server, listeners []ne
 			handler = x.stillProtected(l.Addr(), site, log)
 		}
 		server := &http.Server{
-			Handler: handler, ReadHeaderTimeout: headerTime, ReadTimeout: requestTime, WriteTimeout: answerTime, IdleTimeout: restTime,
+			Handler: handler, ReadHeaderTimeout: headerTime, ReadTimeout: requestTime, WriteTimeout: writeTime, IdleTimeout: idleTime,
 			MaxHeaderBytes: web.HeaderAtMost, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		}
 		servers = append(servers, server)
