@@ -1282,7 +1282,7 @@ func (w *outageSearch) outage(ctx context.Context, cause string, run []failure) 
 	if err := w.weigh(ctx, x); err != nil {
 		return nil, err
 	}
-	if len(x.counted) == 0 && x.arrived > 0 && (x.kinds[stated] || x.kinds[insecure]) && len(x.recipients) >= w.o.Recipients { // other mail takes another way
+	if len(x.counted) == 0 && x.arrived > 0 && (x.kinds[stated] || x.kinds[insecure] || x.kinds[denied]) && len(x.recipients) >= w.o.Recipients { // other mail takes another way
 		if domains := domainsOf(run); len(domains) <= namesShown || x.kinds[insecure] { // else they are not named
 			x.counted = domains
 			err = w.weigh(ctx, x)

@@ -249,6 +249,11 @@ func TestOutages(t *testing.T) {
 		},
 
 		{
+			"a domain that moved away and is in a table of this server, among other mail", join(spread(200, 15, 0, gap, taken), spread(20, 1, 0, gap, mail{outcome: good, to: "moved.example", agent: "lmtp"}), spread(20, 1, day, gap, mail{says: "unknown user", local: true, agent: "virtual", outcome: bounce.Hard, to: "moved.example"}), spread(200, 15, day, gap, taken)),
+			[]answer{{"likely", "router", "20 of 20 messages to moved.example fail in this server's own routing, for recipients who took mail before"}},
+		},
+
+		{
 			"a mailbox of this server that is full", join(spread(200, 15, 0, gap, taken), mailbox(spread(30, 1, 0, gap, mail{outcome: good, to: "office.example"})), mailbox(spread(20, 1, day, gap, over)), spread(200, 15, day, gap, taken)),
 			[]answer{{"confirmed", "own_quota", "20 of 20 messages to office.example fail because of the quota"}},
 		},
