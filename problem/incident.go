@@ -772,19 +772,26 @@ func (x *refusalSearch) watched() (list []*incident) {
 	return list
 }
 
-// A common is a provider or a sender domain that two incidents may share.
+// operatorWithin is the time within which providers of one operator begin to refuse for one reputation.
+// Higher: single refusals at one of them, hours before, are taken for the onset.
+const operatorWithin = 3 * time.Hour
+
+// A common is a provider, the operator of several, or a sender domain that two incidents may share.
 type common struct {
-	provider, sender string
-	standing         bool // see incident.standing
-	content          bool // see content.go
+	provider, operator, sender string
+	standing                   bool // see incident.standing
+	content                    bool // see content.go
 }
 
-// commonOf returns the values that an incident may share with others: its providers and, if
-// bySender is set, its sender domains.
+// commonOf returns the values that an incident may share with others: its providers, the operators that
+// judge the sending address for several providers and, if bySender is set, its sender domains.
 func (in *incident) commonOf(counts []traitCount, bySender bool) (list []common) {
 	standing, content := in.standing(), in.content()
 	for _, p := range providersOf(counts) {
 		list = append(list, common{provider: p, standing: standing, content: content})
+		if operator := provider.Operator(p); standing && operator != "" {
+			list = append(list, common{operator: operator, standing: true})
+		}
 	}
 	if standing {
 		return list
@@ -863,6 +870,9 @@ func (in *incident) standing() bool {
 func find(index map[common][]*incident, shared []common, in *incident, window time.Duration) *incident {
 	for _, k := range shared {
 		for _, earlier := range index[k] {
+			if k.operator != "" && in.began.sub(earlier.began) >= operatorWithin {
+				continue
+			}
 			if earlier.sameAs(in, window) && !earlier.apart(in) {
 				return earlier
 			}

@@ -107,6 +107,14 @@ func Is(provider, id string) bool {
 	return ok && id != "" && p.known.ID == id
 }
 
+// Operator returns the ID in Table of the operator of a provider; "" if none is known, or if it is a filter.
+func Operator(provider string) string {
+	if p, ok := places[provider]; ok && !p.known.Filter {
+		return p.known.ID
+	}
+	return ""
+}
+
 // Page returns the address of the page that a provider publishes for senders; "" if none is known.
 func Page(provider string) string {
 	if p, ok := places[provider]; ok && len(p.known.Pages) > 0 {
