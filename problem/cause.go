@@ -17,6 +17,7 @@ const (
 	causeIP             = "ip"             // the sending address: its name, a blocklist
 	causeContent        = "content"        // the messages are called spam
 	causeForwarding     = "forwarding"     // mail written by others is forwarded
+	causeRewriting      = "rewriting"      // senders of forwarded mail are no longer rewritten (SRS)
 	causeUnknown        = "unknown"
 )
 

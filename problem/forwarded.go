@@ -16,6 +16,8 @@ import (
 
 const (
 	forwardedMessages = 5    // messages refused as spam in a window, at least; higher: fewer incidents
+	rewritingRead     = 1000 // refusals of forwarded mail whose senders are read, the newest
+	rewritingTimes    = 2    // times as many messages in a window as before, at least; higher: fewer incidents
 	forwardedOwn      = 0.25 // of them: maximum of own messages refused as spam at the same provider; lower: fewer incidents
 )
 
@@ -66,6 +68,63 @@ func (x *refusalSearch) isForwardedSpam(ctx context.Context, in *incident) (bool
 	}
 	in.forwarded, in.spam, in.level = true, true, Likely
 	return true, nil
+}
+
+// unrewritten returns the refusals[i:j] of forwarded mail that fails authentication since this server no longer
+// rewrites its senders (SRS): many more than before, of strangers, while the senders of those before were
+// rewritten. It reads the newest.
+func (x *refusalSearch) unrewritten(ctx context.Context, refusals []*refusal) (i, j int, err error) {
+	senders := map[string]bool{}
+	for _, r := range refusals {
+		senders[r.SenderDomain] = true
+	}
+	if len(senders) < outageDomains || mostInWindow(refusals, x.o.Window) < outageMany {
+		return 0, 0, nil
+	}
+	skipped := max(len(refusals)-rewritingRead, 0)
+	refs := make([]store.Ref, 0, len(refusals)-skipped)
+	for _, r := range refusals[skipped:] {
+		refs = append(refs, r.ref())
+	}
+	texts, err := x.s.Lookup(ctx, refs...)
+	if err != nil {
+		return 0, 0, err
+	}
+	events := make([]event, len(texts))
+	for k, a := range texts {
+		events[k] = event{refused: a != nil && !store.Rewritten(a.Sender)}
+	}
+	i, j = steepest(events)
+	rewritten, plain := 0, 0
+	for _, e := range events[:i] {
+		if e.refused {
+			plain++
+		} else {
+			rewritten++
+		}
+	}
+	clear(senders)
+	for k := i; k < j; k++ {
+		if r := refusals[skipped+k]; events[k].refused {
+			senders[r.SenderDomain] = true
+		}
+	}
+	if rewritten < outageMessages || plain > rewritten || len(senders) < outageDomains {
+		return 0, 0, nil
+	}
+	i, j = skipped+i, skipped+j
+	if n := mostInWindow(refusals[i:j], x.o.Window); n < outageMany || n < rewritingTimes*mostInWindow(refusals[:i], x.o.Window) {
+		return 0, 0, nil
+	}
+	return i, j, nil
+}
+
+// lostRewriting makes the incident of mail whose senders are no longer rewritten.
+func (x *refusalSearch) lostRewriting(s *stream, refusals []*refusal) *incident {
+	in := x.incident(Likely, s, refusals)
+	in.unrewritten, in.keys[0].detail = true, "unrewritten"
+	in.past = nil // those were rewritten
+	return in
 }
 
 // readOriginals reads the addresses from which some of the refused mail was forwarded.

@@ -23,6 +23,7 @@ type incident struct {
 	keys         []key
 	forwarded    bool
 	spam         bool     // forwarded mail, refused as spam (see forwarded.go)
+	unrewritten  bool     // the senders of forwarded mail are no longer rewritten
 	own          int      // messages that were not forwarded but refused in the same way; if spam
 	originals    []string // addresses from which spam was forwarded, as far as they were read
 	allOriginals bool     // originals is complete
@@ -292,6 +293,19 @@ func byOnset(a, b *incident) int {
 func (x *refusalSearch) namedIncidents(ctx context.Context) (list []*incident, err error) {
 	for _, s := range sorted(x.named) {
 		for _, part := range splitByGap(s.refusals, x.o.Quiet()) {
+			if s.key.forwarded && s.key.reason == bounce.AuthFailure {
+				i, j, err := x.unrewritten(ctx, part)
+				if err != nil {
+					return nil, err
+				}
+				if i < j {
+					list = append(list, x.lostRewriting(s, slices.Clip(part[i:j])))
+					part = slices.Concat(part[:i], part[j:])
+				}
+			}
+			if len(part) == 0 {
+				continue
+			}
 			byProvider := splitByProvider(part, x.o.Window)
 			for _, part := range byProvider {
 				in := x.incident(Confirmed, s, part)
@@ -310,6 +324,8 @@ func (x *refusalSearch) namedIncidents(ctx context.Context) (list []*incident, e
 		}
 		is := k.reason.NamesCause()
 		switch {
+		case in.unrewritten:
+			in.spam, in.level = true, Likely
 		case is:
 			in.markForwardedSpam()
 		case k.reason == bounce.SenderRejected:

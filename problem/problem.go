@@ -51,7 +51,7 @@ type Problem struct {
 	Short  string        `json:"-"`
 	Reason bounce.Reason `json:"reason,omitzero"`
 	Detail string        `json:"detail,omitempty"`
-	// Cause is authentication, sender, reputation, ip, forwarding, unknown, flood or mailbox_flood, or the
+	// Cause is authentication, sender, reputation, ip, forwarding, rewriting, unknown, flood or mailbox_flood, or the
 	// cause of an outage (see outageCauses and theirCauses).
 	Cause string `json:"cause"`
 	Why   string `json:"why"` // the grounds of the level and of the cause

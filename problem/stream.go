@@ -83,6 +83,9 @@ func (k key) String() string {
 	}
 	if k.forwarded {
 		text += " forwarded"
+		if k.reason == bounce.AuthFailure && k.detail != "" { // see lostRewriting
+			text += " " + k.detail
+		}
 	}
 	return text
 }

@@ -83,6 +83,14 @@ var forwardedWords = wording{
 	disprovedBy:      "The same refusals for mail that was not forwarded.",
 }
 
+// unrewrittenWords are for forwarded mail whose senders are no longer rewritten.
+var unrewrittenWords = wording{
+	cause: causeRewriting, summary: "{forwarded}",
+	firstCheck:       "The program that rewrites the senders of forwarded mail (SRS): does it run, and is it still configured (Postfix: postsrsd, and sender_canonical_maps and recipient_canonical_maps; Exim: srs_encode in the router or transport that forwards; cPanel, Plesk: the setting SRS)? Send again what was returned.",
+	otherExplanation: "Mail of other people's lists, whose senders were rewritten elsewhere before.",
+	disprovedBy:      "Rewritten senders (SRS0=) of mail that is forwarded meanwhile.",
+}
+
 // forwardedSpamWords are for forwarded mail that is refused for a bad reputation or as spam.
 var forwardedSpamWords = wording{
 	cause: causeForwarding, summary: "{forwarded}",
@@ -156,6 +164,9 @@ func (in *incident) words(reason bounce.Reason, detail, cause string) wording {
 	}
 	if in.spam {
 		w = forwardedSpamWords
+	}
+	if in.unrewritten {
+		w = unrewrittenWords
 	}
 	if reason == bounce.Blocklist && isDomainList(detail) {
 		w.cause = causeReputation
@@ -282,6 +293,9 @@ func (in *incident) problem(o Thresholds, seen *counter) Problem {
 			does = EffectDeferred
 		}
 		p.Title = mail + " is " + does + " as spam at " + strings.Join(provider.Names(p.Providers), ", ")
+		if in.unrewritten {
+			p.Title = mail + ", whose senders are no longer rewritten (SRS), is " + does + " at " + nameSome(provider.Names(p.Providers), "", "others")
+		}
 		p.Short, p.homemade = p.Title, true
 		p.SenderDomains = []string{} // the senders are strangers
 	}
@@ -495,6 +509,8 @@ func addresses(n int) string {
 func (in *incident) why(p *Problem, s spread, causeWhy string, o Thresholds) string {
 	valid := fmt.Sprintf("%d of %s took mail before", len(p.ValidBefore), table.Count(int64(p.Recipients), "recipient"))
 	switch {
+	case in.unrewritten:
+		return fmt.Sprintf("The mail was forwarded with the addresses of %s as senders, for which this server may not send. Before, this server rewrote the senders, and far fewer such messages were refused.", table.Count(int64(len(s.senders)), "strange domain"))
 	case in.spam:
 		say := "name a bad reputation"
 		if p.Reason == bounce.ContentSpam {

@@ -1,0 +1,61 @@
+package problem_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"bouncelog/bounce"
+)
+
+// TestRewriting holds when refusals of forwarded mail mean that this server no longer rewrites its senders.
+func TestRewriting(t *testing.T) {
+	const gap = 6 * time.Minute
+	const week = 7 * day
+	forward := func(list []mail, rewritten bool) []mail { // mail of strangers to alumni, forwarded to Google
+		n := 0
+		return with(list, func(m *mail) {
+			n++
+			m.id, m.original, m.relay = "F"+m.id, fmt.Sprintf("a%d@alumni.example", n%6), "gmail-smtp-in.l.google.com"
+			if m.from = fmt.Sprintf("s%d@home%d.example", n, n%20); rewritten {
+				m.from = fmt.Sprintf("SRS0=ab1c=QZ=home%d.example=s%d@alumni.example", n%20, n)
+			}
+		})
+	}
+	refused := mail{says: "550 5.7.26 Your email has been blocked because the sender is unauthenticated", outcome: bounce.Hard, stage: bounce.StageEOM, to: "gmail.com"}
+	taken := mail{outcome: good, code: 250, to: "gmail.com"}
+	few := func(rewritten bool) (list []mail) { // two a day
+		for i := range 7 {
+			list = append(list, forward(spread(2, 1, time.Duration(i)*day+time.Hour, time.Hour, refused), rewritten)...)
+		}
+		return list
+	}
+	usual := forward(spread(300, 1, 0, week/300, taken), true)
+	for _, test := range []struct {
+		name  string
+		mails []mail
+		found bool
+	}{
+		{"senders that are rewritten no more", join(usual, few(true), forward(spread(30, 1, week, gap, refused), false)), true},
+		{"many refusals of senders that are rewritten", join(usual, few(true), forward(spread(30, 1, week, gap, refused), true)), false},
+		{"senders that never were rewritten", join(few(false), forward(spread(30, 1, week, gap, refused), false)), false},
+		{"a few without it", join(usual, few(true), forward(spread(6, 1, week, gap, refused), false)), false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			found := problemsOf(t, test.mails)
+			n := 0
+			for _, p := range found {
+				if p.Cause == "rewriting" {
+					n++
+					if p.Level != "likely" || p.Messages != 30 || !p.Homemade() || !strings.HasPrefix(p.Title, "forwarded mail, whose senders are no longer rewritten (SRS), is refused at Google") || !p.Since.Equal(begin.Add(week)) {
+						t.Errorf("%s, %d messages since %s: %s", p.Level, p.Messages, p.Since, p.Title)
+					}
+				}
+			}
+			if want := map[bool]int{true: 1}[test.found]; n != want {
+				t.Errorf("found %d, want %d", n, want)
+			}
+		})
+	}
+}
