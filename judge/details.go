@@ -316,7 +316,7 @@ var detailTexts = map[string]detailWords{
 		Retry: "Yes, once the certificate or the policy is corrected.",
 		Also:  "A middlebox or an antivirus that puts its own certificate in between.",
 	}},
-	"dane": {instead: true, Text: Text{
+	DetailDANE: {instead: true, Text: Text{
 		Title:   "DANE: TLSA records not usable",
 		Meaning: "The receiver publishes TLSA records (DANE) or signs its zone with DNSSEC, and their look-up failed or the host does not fit them. The mail is held back rather than sent to a wrong server.",
 		Do: []string{

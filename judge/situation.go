@@ -287,6 +287,8 @@ const (
 	DetailOwnQuota   = "own-quota"   // the MTA itself or an own mail store: the mailbox is full
 	DetailSmarthost  = "smarthost"   // a relay for outgoing mail, about its own mailboxes
 
+	DetailDANE = "dane" // TLSA records that are not found, or that the host does not fit
+
 	// The scope stays the message's, because a filter is usually right. Only many such refusals are
 	// a fault of this server (package problem).
 	DetailContentFilter = "content-filter" // this server's own content filter, or another next hop of its own, refuses the message

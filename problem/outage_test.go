@@ -81,6 +81,10 @@ func TestOutages(t *testing.T) {
 			[]answer{{"confirmed", "next_hop", "30 of 30 messages to office.example fail at the next hop of this server, ex01.office.local (login refused or missing)"}},
 		},
 		{
+			"a resolver that does not find TLSA records", join(before, with(spread(40, 10, day, gap, own("TLSA lookup error for mx.d%d.example:25")), func(m *mail) { m.stage = bounce.StageTLS }), with(spread(40, 5, day, gap, taken), func(m *mail) { m.to, m.id = strings.Replace(m.to, "@d", "@p", 1), "P"+m.id })),
+			[]answer{{"likely", "tls_policy", "40 of 40 messages to 10 domains fail at the DNS look-up of TLSA records (DANE)"}},
+		},
+		{
 			"a resolver that does not answer", join(before, spread(30, 15, day, gap, own("Host or domain name not found. Name service error for name=d%d.example type=MX: Host not found, try again"))),
 			[]answer{{"likely", "resolver", "Nothing goes out: 30 of 30"}},
 		},

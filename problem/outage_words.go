@@ -173,6 +173,11 @@ var (
 		firstCheck:       "The certificates that this server trusts (package ca-certificates; Postfix: smtp_tls_CAfile, smtp_tls_CApath, and their copy in the chroot; Exim: tls_verify_certificates), its clock (date), and the level that it asks for with all destinations (Postfix: smtp_tls_security_level; Exim: tls_verify_hosts, hosts_require_tls).",
 		otherExplanation: "A proxy or firewall in between that answers in the receivers' place.", disprovedBy: "A TLS session from this server in which a receiver's certificate is trusted (openssl s_client -starttls smtp).",
 	}
+	unfoundTLSAKind = outageKind{
+		place:            "at the DNS look-up of TLSA records (DANE)",
+		firstCheck:       "The resolver of this server, since so many zones do not fail at once: dig +dnssec TLSA _25._tcp.HOST with each name server of /etc/resolv.conf (and of its copy in /var/spool/postfix/etc). Does it validate DNSSEC and answer such queries, and do UDP packets of more than 512 bytes and TCP port 53 pass the firewall? No TLS session was begun. Until it is mended, mail goes out with the level may in place of dane (Postfix: smtp_tls_security_level, smtp_tls_policy_maps; Exim: hosts_try_dane).",
+		otherExplanation: "One hoster runs the name servers of all these zones.", disprovedBy: "The same failure with a resolver elsewhere.",
+	}
 	insecureKind = outageKind{
 		place: "in the TLS session with {hop}", unrelated: true,
 		firstCheck:       "What asks for TLS: a policy of this server for these destinations (Postfix: smtp_tls_security_level, smtp_tls_policy_maps; Exim: hosts_require_tls, tls_verify_hosts), or their TLSA records or MTA-STS policy? Without any of these, the mail is sent in plaintext. Then the certificate and versions of their server: posttls-finger -l secure {domain}, or openssl s_client -starttls smtp -connect HOST:25.",
@@ -264,6 +269,18 @@ func ofOther(detail string) string {
 	return detail
 }
 
+// failsTLSA reports whether the look-up of TLSA records fails for the servers of many organisations: no host
+// was contacted.
+func (x *outage) failsTLSA() bool {
+	n := 0
+	for i := range x.run {
+		if y := &x.run[i]; y.Detail == judge.DetailDANE && y.RelayHost == "" {
+			n++
+		}
+	}
+	return 2*n > len(x.run) && x.servers() >= outageMessages
+}
+
 // servers counts the organisations whose servers a run failed at.
 func (x *outage) servers() int {
 	names := map[string]bool{}
@@ -333,6 +350,8 @@ func (x *outage) usualKind() outageKind {
 		k, most := unsentKind, mostSaid(x.run)
 		k.firstCheck = strings.Join(judge.DetailActions(bounce.Verdict{Reason: most.Reason, Detail: most.Detail}), " ")
 		return k
+	case x.cause == causeTLS && x.failsTLSA():
+		return unfoundTLSAKind
 	case x.cause == causeTLS && x.kinds[silent]:
 		return distrustKind
 	case x.kinds[insecure]:
@@ -526,6 +545,8 @@ func (x *outage) why() string {
 		return "This server says so itself, before it sends the messages, and returned far fewer before."
 	case x.kinds[unrelayed] && !x.kinds[stated]:
 		return fmt.Sprintf("One host refuses to relay the mail to %d domains that have nothing to do with each other, and took next to none meanwhile.", len(x.units))
+	case x.cause == causeTLS && !x.kinds[stated] && x.failsTLSA():
+		return fmt.Sprintf("The look-up failed for %d domains that have nothing to do with each other, and no mail to them was delivered meanwhile. No server was contacted.", len(x.units))
 	case x.kinds[insecure] && !x.kinds[stated] && !x.kinds[silent]:
 		return "No TLS session that this server accepts was set up, and no mail to them was delivered meanwhile: a policy asks for TLS."
 	case x.alive():
