@@ -33,6 +33,7 @@ func lastTemporary(ctx context.Context, s store.Reader, f store.Filter, rows []R
 	if expired == nil || expired.Hard > expiredCounted || soft > softRead {
 		return nil
 	}
+	f.NoHistory = true
 	before := f
 	before.Reasons, before.Outcomes = nil, []bounce.Outcome{bounce.Soft}
 	if !f.Since.IsZero() {
@@ -42,7 +43,6 @@ func lastTemporary(ctx context.Context, s store.Reader, f store.Filter, rows []R
 		return err
 	}
 	last := make(map[pair]bounce.Reason, expired.Hard)
-	f.NoHistory = true
 	ended := f
 	ended.Reasons = []bounce.Reason{bounce.Expired}
 	for r, err := range s.Refusals(ctx, ended) {
