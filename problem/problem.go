@@ -304,17 +304,19 @@ func FindRows(ctx context.Context, s store.Reader, f store.Filter, o Thresholds)
 }
 
 // FindAgain finds what became of some problems among the failed attempts that match f. It is like
-// Find, but may leave out problems of a kind that none of these is: floods, and failures on the
-// sending side.
+// Find, but names no Problem.Sender, and may leave out problems of a kind that none of these is: floods,
+// and failures on the sending side.
 func FindAgain(ctx context.Context, s store.Reader, f store.Filter, o Thresholds, of []Problem) ([]Problem, error) {
 	return search(ctx, s, f, o, wanted{
 		floods:  slices.ContainsFunc(of, func(p Problem) bool { return p.Cause == causeFlood || !p.homemade }), // refusals of floods are left out
 		outages: slices.ContainsFunc(of, func(p Problem) bool { return p.homemade && p.Cause != causeFlood || theirs(p.Cause) }),
+		again:   true,
 	})
 }
 
-// wanted says what a search finds beside refusals, and whether it keeps the rows behind the figures.
-type wanted struct{ floods, outages, rows bool }
+// wanted says what a search finds beside refusals, whether it keeps the rows behind the figures, and whether
+// it only follows known problems.
+type wanted struct{ floods, outages, rows, again bool }
 
 func search(ctx context.Context, s store.Reader, f store.Filter, o Thresholds, w wanted) ([]Problem, error) {
 	o = o.withDefaults()
@@ -356,6 +358,9 @@ func search(ctx context.Context, s store.Reader, f store.Filter, o Thresholds, w
 		return cmp.Or(cmp.Compare(rank[a.Level], rank[b.Level]), cmp.Compare(b.Valid(), a.Valid()),
 			cmp.Compare(b.Attempts, a.Attempts), a.Since.Compare(b.Since), strings.Compare(a.Summary, b.Summary))
 	})
+	if w.again {
+		return found, nil
+	}
 	return found, findMostly(ctx, s, f, found)
 }
 
