@@ -113,7 +113,7 @@ func doubtsOf(ctx context.Context, s store.Reader, f store.Filter, all []store.R
 	if len(asked) == 0 {
 		return d, nil
 	}
-	e := &evidence{ctx: ctx, s: s, f: store.Filter{Since: f.Since, Until: f.Until, Host: f.Host, MTA: f.MTA}, took: map[string]bool{}, sends: map[string]bool{}, servers: map[string]map[string]bool{}, last: map[string]time.Time{}}
+	e := &evidence{ctx: ctx, s: s, f: store.Filter{Since: f.Since, Until: f.Until, Host: f.Host, MTA: f.MTA}, took: map[string]bool{}, sends: map[string]bool{}, servers: map[string]map[string]bool{}, attempts: map[string]int64{}, last: map[string]time.Time{}}
 	if err := e.domains(asked, len(dns) > 0); err != nil {
 		return nil, err
 	}
@@ -857,17 +857,18 @@ func (d doubts) since(e *evidence, claims []*claim) error {
 
 // evidence gives access to the other mail in the store.
 type evidence struct {
-	ctx     context.Context
-	s       store.Reader
-	f       store.Filter // selects by period, host and MTA only
-	took    map[string]bool
-	sends   map[string]bool
-	servers map[string]map[string]bool // by domain: the relays tried, and whether they took mail
-	relay   string                     // the smarthost, if there is one
-	last    map[string]time.Time       // see lastTook
-	days    map[string]time.Time       // last day on which a domain took mail
-	exact   int                        // number of entries of last that are exact to the second
-	looked  int                        // number of searches for stretches
+	ctx      context.Context
+	s        store.Reader
+	f        store.Filter // selects by period, host and MTA only
+	took     map[string]bool
+	sends    map[string]bool
+	servers  map[string]map[string]bool // by domain: the relays tried, and whether they took mail
+	attempts map[string]int64           // by relay
+	relay    string                     // the smarthost, if there is one
+	last     map[string]time.Time       // see lastTook
+	days     map[string]time.Time       // last day on which a domain took mail
+	exact    int                        // number of entries of last that are exact to the second
+	looked   int                        // number of searches for stretches
 }
 
 // dayOf returns the start of the day (UTC) of a moment.
@@ -916,7 +917,8 @@ func (e *evidence) lookBack(claims []*claim) error {
 	return nil
 }
 
-// domains finds which of some domains took mail and, if sends is set, which sent mail.
+// domains finds which of some domains took mail and, if sends is set, which sent mail. It counts the
+// attempts by relay.
 func (e *evidence) domains(asked map[string]bool, sends bool) error {
 	for _, by := range [...][]store.Dimension{{store.ByDomain, store.ByRelay}, {store.BySenderDomain}} {
 		if by[0] == store.BySenderDomain && !sends {
@@ -928,6 +930,9 @@ func (e *evidence) domains(asked map[string]bool, sends bool) error {
 		}
 		for i := range cells {
 			name := ascii.Lower(cells[i].Keys[0])
+			if by[0] == store.ByDomain {
+				e.attempts[cells[i].Keys[1]] += cells[i].Attempts
+			}
 			if !asked[name] || name == "" {
 				continue
 			}
@@ -982,16 +987,12 @@ func (e *evidence) smarthost(claims []*claim) error {
 		return nil
 	}
 	f := e.f
-	cells, err := e.s.Count(e.ctx, f, store.ByRelay)
-	if err != nil {
-		return err
-	}
 	var total int64
 	attempts := map[string]int64{}
-	for i := range cells {
-		if host := cells[i].Keys[0]; !judge.OwnRelay(host) {
-			attempts[provider.OfHost(host)] += cells[i].Attempts
-			total += cells[i].Attempts
+	for host, n := range e.attempts {
+		if !judge.OwnRelay(host) {
+			attempts[provider.OfHost(host)] += n
+			total += n
 		}
 	}
 	for range relaysTried {
@@ -1005,7 +1006,8 @@ func (e *evidence) smarthost(claims []*claim) error {
 			return nil
 		}
 		f.Relay = relay
-		if cells, err = e.s.Count(e.ctx, f, store.ByDomain); err != nil {
+		cells, err := e.s.Count(e.ctx, f, store.ByDomain)
+		if err != nil {
 			return err
 		}
 		domains := 0
