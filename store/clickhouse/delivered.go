@@ -86,7 +86,9 @@ func (r *reader) Delivered(ctx context.Context, streams []store.Stream, limit in
 		for _, name := range s.Relays {
 			name = strings.TrimPrefix(ascii.Lower(name), ".")
 			relays[name] = append(relays[name], i)
-			in = append(in, underRelay("lower(relay_host)", name))
+		}
+		if len(s.Relays) > 0 {
+			in = append(in, underRelays(s.Relays))
 		}
 		for _, name := range s.Domains {
 			name = ascii.Lower(name)

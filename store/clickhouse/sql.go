@@ -2,6 +2,7 @@ package clickhouse
 
 import (
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -122,7 +123,7 @@ func conditions(f *store.Filter) where {
 		w.add("outcome IN ('soft', 'hard', 'ended') AND sasl_user IN (" + quotes(f.Logins) + ")")
 	}
 	if f.Relay != "" {
-		w.add(underRelay("lower(relay_host)", ascii.Lower(f.Relay)))
+		w.add(underRelays([]string{f.Relay}))
 	}
 	if f.To != nil {
 		domains := make([]string, len(f.To.Domains))
@@ -133,8 +134,8 @@ func conditions(f *store.Filter) where {
 		if len(domains) > 0 {
 			to = "relay_host = '' AND recipient_domain IN (" + quotes(domains) + ")"
 		}
-		for _, name := range f.To.Relays {
-			to += " OR " + underRelay("lower(relay_host)", ascii.Lower(name))
+		if len(f.To.Relays) > 0 {
+			to += " OR " + underRelays(f.To.Relays)
 		}
 		w.add(to)
 	}
@@ -175,11 +176,34 @@ func conditions(f *store.Filter) where {
 	return w
 }
 
-// underRelay returns the condition that a host has this name or is a subdomain of it.
-func underRelay(column, name string) string {
-	name = strings.TrimPrefix(name, ".")
-	return column + " = " + quote(name) + " OR endsWith(" + column + ", " + quote("."+name) + ")"
+// underRelays returns the condition that the relay has one of these names or is a subdomain of one
+// (store.AtRelay). The server evaluates a function of a column with few distinct values once for
+// each value, but OR for each row: 30 names cost 0.5 s of CPU for 10.2 million attempts, and as
+// 60 comparisons 2.3 s. A name that is not clean is left out, since no stored name ends with it.
+func underRelays(names []string) string {
+	patterns, size := []string(nil), patternSize
+	for _, name := range names {
+		name = strings.TrimPrefix(ascii.Lower(name), ".")
+		if store.Clean(name, store.MaxName) != name {
+			continue
+		}
+		name = regexp.QuoteMeta(name)
+		if size += len(name) + 1; size > patternSize {
+			patterns, size = append(patterns, name), len(name)
+			continue
+		}
+		patterns[len(patterns)-1] += "|" + name
+	}
+	list := []string{"0"}
+	for _, p := range patterns {
+		list = append(list, "match(lower(relay_host), "+quote(`(?:\A|\.)(?:`+p+`)\z`)+")")
+	}
+	return strings.Join(list, " OR ")
 }
+
+// patternSize is the size of a pattern in bytes, which the server limits: it refuses one of a
+// megabyte.
+const patternSize = 16 << 10
 
 // words returns the names of outcomes or reasons.
 func words[T bounce.Outcome | bounce.Reason](list []T) (out []string) {

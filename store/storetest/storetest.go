@@ -50,6 +50,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"NewestFirst", testNewestFirst},
 		{"OneSecond", testOneSecond},
 		{"Hostile", testHostile},
+		{"Relays", testRelays},
 		{"Query", testQuery},
 		{"Readers", testReaders},
 	} {
@@ -1204,6 +1205,47 @@ func testHostile(t *testing.T, s store.Store) {
 			t.Errorf("Count of %.40q: %v", x, err)
 		}
 	}
+	to := store.Filter{To: &store.Destination{Relays: slices.Repeat(texts, 20), Domains: texts}}
+	if _, err := r.Count(t.Context(), to); err != nil {
+		t.Errorf("Count of all texts as relays: %v", err)
+	}
+}
+
+// testRelays selects attempts by many names of relays, some of which are patterns in other
+// languages.
+func testRelays(t *testing.T, s store.Store) {
+	at := time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)
+	hosts := []string{"", "mx.rcpt.example", "MX.Rcpt.example", "mxxrcpt.example", "a.mx.rcpt.example", "amx.rcpt.example", "mx.rcpt.example.", "rcpt.example", "[192.0.2.25]", "2", "(", "mx|rcpt", "rcpt", "mx%", "mx_rcpt.example", `\`, "x\n", "é.example", "mx.rcpt.example\nx"}
+	var as []store.Attempt
+	for i, host := range hosts {
+		a := line(int64(i*100), at.Add(time.Duration(i)*time.Second), fmt.Sprint("Q", i), "a@rcpt.example", bounce.Hard, 1)
+		a.RelayHost = host
+		as = append(as, a)
+	}
+	Append(t, s, batch(1<<20, as...))
+	var many []string // names of no relay
+	for i := range 3000 {
+		many = append(many, fmt.Sprintf("mx%d.%s.example", i, strings.Repeat("x", i%60)))
+	}
+	ask(t, s, func(r store.Reader) {
+		for _, name := range append([]string{".rcpt.example", "RCPT.EXAMPLE", ".*", ".+", "[2]", "[0-9]", "mx.", "mx.rcpt.exampl.", "^", "$", `\\`, "x", strings.Repeat("x", 2*store.MaxName), "\xff", "\x00", "it's"}, hosts[1:]...) {
+			for _, f := range []store.Filter{{Relay: name}, {To: &store.Destination{Relays: append(slices.Clip(many), name)}}} {
+				var want, got []string
+				for _, host := range hosts {
+					if store.AtRelay(host, name) {
+						want = append(want, host)
+					}
+				}
+				for a, err := range r.Attempts(t.Context(), f, store.Page{}) {
+					must(t, err)
+					got = append(got, a.RelayHost)
+				}
+				if diff := gocmp.Diff(want, got); diff != "" {
+					t.Errorf("%.40q, in a list %v (-want +got):\n%s", name, f.To != nil, diff)
+				}
+			}
+		}
+	})
 }
 
 func testQuery(t *testing.T, s store.Store) {
