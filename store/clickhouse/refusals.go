@@ -8,10 +8,9 @@ import (
 	"bouncelog/store"
 )
 
-// Refusals yields the failed attempts that match f. The rows of a recipient are sorted by time, and
-// within a second what was delivered comes first. The delivery before a failure is the last one
-// above it. The delivery after it is the same one if it is of the same second, otherwise the first
-// one below.
+// Refusals yields the failed attempts that match f. The times of a recipient are sorted, and within a
+// second what was delivered comes first. The delivery before a failure is the last one above it. The
+// delivery after it is the same one if it is of the same second, otherwise the first one below.
 func (r *reader) Refusals(ctx context.Context, f store.Filter) iter.Seq2[*store.Refusal, error] {
 	w := append(conditions(&f), isFailed)
 	if f.Own {
@@ -30,15 +29,17 @@ func (r *reader) Refusals(ctx context.Context, f store.Filter) iter.Seq2[*store.
 		template, reason, detail, scope, rule, confidence, offset, n, at, recipient`
 	sql := "SELECT " + columns + ", " + messageHash + ", NULL::Nullable(Int64), NULL::Nullable(Int64)" + r.from(w)
 	if !f.NoHistory {
-		// The times of each recipient are sorted as one array. A window function over all rows took, for 212,000
-		// refusals among 10.2 million attempts, 5.6 s of CPU and 390 MB, not 3.5 s and 450 MB.
-		sql = `SELECT ` + columns + `, message, x.2, if(x.2 = at, x.2, x.3)
+		// The times of each recipient are sorted as one array of numbers: the time, and a last bit that is 0 for a
+		// delivery. For 212,000 refusals among 10.2 million attempts this takes 2.4 s of CPU; an array of pairs took
+		// 3.5 s, a window function over all rows 5.6 s. arrayFill puts the last delivery in the place of each failure
+		// below it, and leaves a failure where there is none.
+		sql = `SELECT ` + columns + `, message, before, if(before = at, before, after)
 	FROM (SELECT ` + columns + `, ` + messageHash + ` AS message` + r.from(w) + `) AS failure
-	ANY LEFT JOIN (SELECT recipient, x.1.1 AS at, x FROM (
-		SELECT recipient, arraySort(groupArray((at, outcome != 'delivered'))) AS rows, arrayMap(row -> if(row.2, NULL, row.1), rows) AS taken
+	ANY LEFT JOIN (SELECT recipient, bitShiftRight(x.1, 1) AS at, if(bitTest(x.2, 0), NULL, bitShiftRight(x.2, 1)) AS before, if(bitTest(x.3, 0), NULL, bitShiftRight(x.3, 1)) AS after FROM (
+		SELECT recipient, arraySort(groupArray(bitOr(bitShiftLeft(at, 1), outcome != 'delivered'))) AS times
 		` + r.from(where{of("recipient"), "indexHint(" + of("recipient_domain") + ")", "outcome = 'delivered' OR " + w.String()}) + `
 		GROUP BY recipient
-	) ARRAY JOIN arrayFilter(x -> x.1.2, arrayZip(rows, arrayFill(at -> at IS NOT NULL, taken), arrayReverseFill(at -> at IS NOT NULL, taken))) AS x) AS history USING (recipient, at)`
+	) ARRAY JOIN arrayFilter(x -> bitTest(x.1, 0), arrayZip(times, arrayFill(x -> NOT bitTest(x, 0), times), arrayReverseFill(x -> NOT bitTest(x, 0), times))) AS x) AS history USING (recipient, at)`
 	}
 	sql += " ORDER BY at, " + rank("source") + ", offset, n"
 	known := make(map[store.Traits]*store.Traits)
