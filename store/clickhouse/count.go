@@ -92,6 +92,7 @@ type count struct {
 	apart       bool                        // the distinct messages of each cell are counted
 	destination bool                        // a message counts once for each domain
 	delivered   bool                        // only deliveries are counted
+	all         bool                        // deliveries and other attempts are counted
 }
 
 func newCount(f store.Filter, by []store.Dimension) (*count, error) {
@@ -125,6 +126,7 @@ func newCount(f store.Filter, by []store.Dimension) (*count, error) {
 	if handover {
 		c.add("outcome IN ('soft', 'hard', 'ended')")
 	}
+	c.all = len(f.Outcomes) == 0 && len(f.Reasons) == 0 && !handover
 	c.apart = handover || len(f.Recipients) > 0 || f.QueueID != "" || f.MessageID != "" || f.Original != ""
 	return c, nil
 }
@@ -141,12 +143,20 @@ func (r *reader) count(ctx context.Context, c *count, part string, of func(part 
 	if c.destination {
 		first = "to_domain"
 	}
-	failures := "countIf(sender_known AND sender = ''), countIf(code >= 500), countIf(disposal = 'discarded')"
-	if c.delivered { // these columns are half of the cost
-		failures = "toUInt64(0), toUInt64(0), toUInt64(0)"
-	}
+	const failures, none = "countIf(sender_known AND sender = ''), countIf(code >= 500), countIf(disposal = 'discarded')", "toUInt64(0), toUInt64(0), toUInt64(0)"
 	list := part + " AS part, " + c.keys[0] + " AS k1, " + c.keys[1] + " AS k2, " + c.keys[2] + " AS k3"
-	sql := "SELECT " + list + ", outcome, reason, count(), countIf(pair), countIf(" + first + "), " + failures + r.from(c.where) + " GROUP BY part, k1, k2, k3, outcome, reason"
+	cells := func(columns string, w where) string {
+		return "SELECT " + list + ", outcome, reason, count(), countIf(pair), countIf(" + first + "), " + columns + r.from(w) + " GROUP BY part, k1, k2, k3, outcome, reason"
+	}
+	var sql string
+	switch {
+	case c.delivered:
+		sql = cells(none, c.where)
+	case c.all: // of deliveries the columns of failures are not read: they are half of the cost
+		sql = cells(none, append(slices.Clip(c.where), "outcome = 'delivered'")) + " UNION ALL " + cells(failures, append(slices.Clip(c.where), isUndelivered))
+	default:
+		sql = cells(failures, c.where)
+	}
 	err := r.d.ask(ctx, "count", sql, func(scan func(to ...any) error) error {
 		var at int64
 		var x counted
