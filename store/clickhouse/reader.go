@@ -19,10 +19,11 @@ type reader struct {
 	d     *DB
 	times deliveryTimes
 
-	mu    sync.Mutex
-	all   []*position           // nil: not read yet
-	cover []store.Piece         // see pieces; nil: not read yet
-	spans map[string]store.Span // the answers of Span, by condition: a report asks for the span of everything several times
+	mu     sync.Mutex
+	all    []*position           // nil: not read yet
+	cover  []store.Piece         // see pieces; nil: not read yet
+	stored *interval             // see bounds; nil: not read yet
+	spans  map[string]store.Span // the answers of Span, by condition: a report asks for the span of everything several times
 }
 
 var _ store.PeriodReader = (*reader)(nil)
@@ -245,7 +246,7 @@ func (r *reader) Attempts(ctx context.Context, f store.Filter, p store.Page) ite
 		return r.page(ctx, w, order, p.Limit)
 	}
 	return func(yield func(*store.Attempt, error) bool) {
-		within, err := r.within(ctx, w, p)
+		within, err := r.within(ctx, &f, w, p)
 		if err != nil || within == "" {
 			if err != nil {
 				yield(nil, r.d.wrap("attempts", err))
@@ -262,23 +263,98 @@ func (r *reader) Attempts(ctx context.Context, f store.Filter, p store.Page) ite
 
 // within returns a condition on the time that the rows of a page satisfy, unless w selects none. All columns are then
 // read of the days with such rows only: the newest 1,000 of 10.2 million attempts cost 0.5 s of CPU instead of 1.6 s.
-// A filter that names a domain or recipient reads few rows without it.
-func (r *reader) within(ctx context.Context, w where, p store.Page) (condition string, err error) {
+// The days nearest to the begin of the page are read first, the others if they hold too few rows. A filter that names a
+// domain or recipient reads few rows without it.
+func (r *reader) within(ctx context.Context, f *store.Filter, w where, p store.Page) (condition string, err error) {
+	stored, err := r.bounds(ctx)
+	if err != nil || stored == nil {
+		return "", err
+	}
 	last, order, than := "max", "at", "<="
 	if p.Newest {
 		last, order, than = "min", "at DESC", ">="
 	}
-	sql := fmt.Sprintf("SELECT count(), %s(at) FROM (SELECT at%s ORDER BY %s LIMIT %d)", last, r.from(w), order, p.Limit)
-	err = r.d.scan(ctx, sql, func(scan func(to ...any) error) error {
-		var n uint64
-		var at int64
-		err := scan(&n, &at)
-		if n > 0 {
-			condition = fmt.Sprintf("at %s %d", than, at)
+	left := p.Limit
+	for _, x := range stored.windows(f, p) {
+		of := append(slices.Clip(w), fmt.Sprintf("at >= %d", x[0]), fmt.Sprintf("at <= %d", x[1]))
+		sql := fmt.Sprintf("SELECT count(), %s(at) FROM (SELECT at%s ORDER BY %s LIMIT %d)", last, r.from(of), order, left)
+		err = r.d.scan(ctx, sql, func(scan func(to ...any) error) error {
+			var n uint64
+			var at int64
+			err := scan(&n, &at)
+			if n > 0 {
+				condition = fmt.Sprintf("at %s %d", than, at)
+			}
+			left -= int(n)
+			return err
+		})
+		if err != nil || left == 0 {
+			break
 		}
-		return err
-	})
+	}
 	return condition, err
+}
+
+// An interval holds Unix seconds, the first and the last one.
+type interval [2]int64
+
+// windows cuts the stored times that f and p select into 1, 4, 16 and the other days (UTC, as the partitions), from the
+// begin of the page on.
+func (x *interval) windows(f *store.Filter, p store.Page) (list []interval) {
+	first, last := x[0], x[1]
+	if !f.Since.IsZero() {
+		first = max(first, ceil(f.Since))
+	}
+	if !f.Until.IsZero() {
+		last = min(last, ceil(f.Until)-1)
+	}
+	switch {
+	case p.After == store.Ref{}:
+	case p.Newest:
+		last = min(last, p.After.Time)
+	default:
+		first = max(first, p.After.Time)
+	}
+	for days := int64(1); first <= last; days *= 4 {
+		y := interval{first, last}
+		switch {
+		case days > 16:
+		case p.Newest:
+			y[0] = max(first, midnight(last)-(days-1)*86400)
+		default:
+			y[1] = min(last, midnight(first)+days*86400-1)
+		}
+		list = append(list, y)
+		if p.Newest {
+			last = y[0] - 1
+		} else {
+			first = y[1] + 1
+		}
+	}
+	return list
+}
+
+// midnight returns the first second of a day (UTC).
+func midnight(at int64) int64 { return at - (at%86400+86400)%86400 }
+
+// bounds returns the first and the last time of all rows, visible or not; nil: there are none. The server knows
+// them for each part, and reads no row.
+func (r *reader) bounds(ctx context.Context) (*interval, error) {
+	r.mu.Lock()
+	stored := r.stored
+	r.mu.Unlock()
+	if stored != nil {
+		return stored, nil
+	}
+	var n uint64
+	var x interval
+	if err := r.d.conn.QueryRow(ctx, "SELECT count(), min(at), max(at) FROM attempt").Scan(&n, &x[0], &x[1]); err != nil || n == 0 {
+		return nil, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stored = &x
+	return r.stored, nil
 }
 
 // pageKey are the columns by which the rows of a page are found. They begin with the primary key.
