@@ -957,6 +957,7 @@ type outage struct {
 	search   *outageSearch // the search for its mail; nil: that for the mail of all hosts
 	believed bool          // the recipients are unknown for good: see lapse
 	partial  bool          // the same
+	denial   *Denial       // of a lapse of an operator; nil: of one domain
 	refusing string        // of a partial lapse: the host that refuses, if another one takes mail
 	kinds    [evidenceKinds]bool
 	run      []failure        // from its onset to its last failure
@@ -1264,11 +1265,9 @@ func (w *outageSearch) outage(ctx context.Context, cause string, run []failure) 
 			return nil, err
 		}
 	}
-	domain := x.domain()
-	if theirs(cause) {
-		domain = x.oneDomain()
-	}
-	if domain != "" {
+	if domain := x.domain(); theirs(cause) {
+		x.counted = domainsOf(run)
+	} else if domain != "" {
 		x.counted = []string{domain}
 	}
 	if x.kinds[overQuota] {
@@ -1428,6 +1427,14 @@ func (w *outageSearch) measure(ctx context.Context, x *outage, p *Problem) error
 			}
 		}
 		p.Before.Refused = min(len(messages), p.Before.Tried)
+		if x.denial != nil {
+			unknown := f
+			unknown.Outcomes, unknown.Reasons = []bounce.Outcome{bounce.Hard}, denialReasons
+			if before, err = w.total(ctx, unknown); err != nil {
+				return err
+			}
+			p.Before.Refused = int(before.Hard)
+		}
 	}
 
 	reached := map[uint64]bool{}

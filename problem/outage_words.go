@@ -305,6 +305,8 @@ func (x *outage) kind() outageKind {
 // usualKind returns the outageKind of an outage whose mail is returned.
 func (x *outage) usualKind() outageKind {
 	switch {
+	case x.denial != nil:
+		return x.denialKind()
 	case x.partial:
 		k := partialTableKind
 		if x.cause == causeHosted {
@@ -460,6 +462,9 @@ func (x *outage) problem() *Problem {
 			p.Effect = EffectDeferred
 		}
 		p.keys[0].provider, p.asked = domains[0], x.asksTLS()
+		if x.denial != nil {
+			x.denial.name(p, len(x.messages), x.tried, kind.does)
+		}
 	}
 	if x.kinds[unreturned] {
 		p.Summary = fmt.Sprintf("%s of this server to %s reach no server, and wait", table.Count(int64(len(x.messages)), "notification"), to)

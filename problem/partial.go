@@ -56,7 +56,7 @@ func (w *outageSearch) findPartial(ctx context.Context, valid map[string][]valid
 		}
 		valid[domain] = rest
 	}
-	maps.DeleteFunc(valid, func(_ string, list []validRefusal) bool { return distinct(list) < w.o.Recipients })
+	w.dropFew(valid)
 	return nil
 }
 

@@ -182,6 +182,7 @@ type lapse struct {
 	run      []failure
 	believed bool // it lasts for longer than tableLasts
 	partial  bool // the domain took other mail meanwhile: see partial.go
+	denial   *Denial
 }
 
 // lapseCauses are the reasons for which a domain refuses all its recipients if one thing of its own is
@@ -227,8 +228,11 @@ func (w *outageSearch) findLapses(ctx context.Context) error {
 	for _, c := range cells[:min(len(cells), tableDomains)] {
 		most.Domains = append(most.Domains, c.Keys[0])
 	}
-	valid, err := w.refusedValid(ctx, most)
-	if err != nil || len(valid) == 0 {
+	valid, unknown, err := w.refusedValid(ctx, most)
+	if err != nil {
+		return err
+	}
+	if err := w.findDenials(ctx, f, unknown, valid); err != nil || len(valid) == 0 {
 		return err
 	}
 	if err := w.findPartial(ctx, valid); err != nil {
@@ -312,23 +316,37 @@ type validRefusal struct {
 }
 
 // refusedValid returns the refusals of recipients who took mail before, by domain, for domains with
-// enough such recipients; most domains have none.
-func (w *outageSearch) refusedValid(ctx context.Context, f store.Filter) (map[string][]validRefusal, error) {
-	list := map[string][]validRefusal{}
-	f.Known = true
-	full, other := f, f // a large provider's full mailboxes, which disowns leaves out, are not read
-	full.Reasons = slices.DeleteFunc(slices.Clone(f.Reasons), func(r bounce.Reason) bool { return r != bounce.MailboxFull })
-	other.Reasons = slices.DeleteFunc(slices.Clone(f.Reasons), func(r bounce.Reason) bool { return r == bounce.MailboxFull })
-	full.Domains = slices.DeleteFunc(slices.Clone(f.Domains), largeProvider)
-	for _, f := range [...]store.Filter{full, other} {
+// enough such recipients; most domains have none. It also counts the recipients called unknown.
+func (w *outageSearch) refusedValid(ctx context.Context, f store.Filter) (map[string][]validRefusal, Unknowns, error) {
+	list, unknown, providers := map[string][]validRefusal{}, Unknowns{}, map[string]string{}
+	some := func(keep func(bounce.Reason) bool) store.Filter {
+		f := f
+		f.Reasons = slices.DeleteFunc(slices.Clone(f.Reasons), func(r bounce.Reason) bool { return !keep(r) })
+		f.Known = true
+		return f
+	}
+	unknowns := some(func(r bounce.Reason) bool { return slices.Contains(denialReasons, r) })
+	unknowns.Known = false
+	full := some(func(r bounce.Reason) bool { return r == bounce.MailboxFull })
+	full.Domains = slices.DeleteFunc(slices.Clone(f.Domains), largeProvider) // see disowns
+	others := some(func(r bounce.Reason) bool { return r != bounce.MailboxFull && !slices.Contains(denialReasons, r) })
+	for _, f := range [...]store.Filter{unknowns, full, others} {
 		if len(f.Domains) == 0 || len(f.Reasons) == 0 {
 			continue
 		}
 		for r, err := range w.s.Refusals(ctx, f) {
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 			w.reached.noteDomain(r)
+			if denies(r) {
+				name, known := providers[r.RelayHost]
+				if !known {
+					name = provider.OfHost(r.RelayHost)
+					providers[r.RelayHost] = name
+				}
+				unknown.Add(name, r.Time)
+			}
 			if tookBefore(r, w.o.Valid) && disowns(r) {
 				domain := ascii.Lower(r.RecipientDomain)
 				x := w.failureOf(r, disowned, provider.OfHost(domain))
@@ -339,8 +357,13 @@ func (w *outageSearch) refusedValid(ctx context.Context, f store.Filter) (map[st
 	for _, refused := range list {
 		slices.SortStableFunc(refused, func(a, b validRefusal) int { return a.at.Compare(b.at) })
 	}
+	w.dropFew(list)
+	return list, unknown, nil
+}
+
+// dropFew removes the domains with too few recipients.
+func (w *outageSearch) dropFew(list map[string][]validRefusal) {
 	maps.DeleteFunc(list, func(_ string, refused []validRefusal) bool { return distinct(refused) < w.o.Recipients })
-	return list, nil
 }
 
 // readTook adds the other hours in which the domains of some silences took mail: from the first refusal
@@ -598,8 +621,8 @@ func (w *outageSearch) lapsed(ctx context.Context, cause string) (list []*outage
 			return nil, err
 		}
 		if x != nil {
-			x.found, x.believed, x.partial = cause, l.believed && cause == causeTable, l.partial
-			if x.partial {
+			x.found, x.believed, x.partial, x.denial = cause, l.believed && cause == causeTable, l.partial, l.denial
+			if x.partial && x.denial == nil {
 				if x.refusing, err = w.refusingHost(ctx, l.run); err != nil {
 					return nil, err
 				}
@@ -614,6 +637,9 @@ func (w *outageSearch) lapsed(ctx context.Context, cause string) (list []*outage
 func (x *outage) whyTheirs() string {
 	if x.cause == causeGone {
 		return "The domain took mail before these failures and none during them, and the DNS finds other domains."
+	}
+	if x.denial != nil {
+		return x.denial.why()
 	}
 	if x.partial {
 		return fmt.Sprintf("%d recipients who took mail before are refused, and their mail is taken again in between.", len(x.valid))

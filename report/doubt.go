@@ -160,6 +160,9 @@ func doubtsOf(ctx context.Context, s store.Reader, f store.Filter, all []store.R
 	if err := d.strangers(e, said); err != nil {
 		return nil, err
 	}
+	if err := d.denied(e, said); err != nil {
+		return nil, err
+	}
 	for _, c := range dns { // the DNS may not be the source of an address that no router accepted
 		if !judge.NamesDNS(c.Response) {
 			said = append(said, c)

@@ -1,0 +1,96 @@
+package problem_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"bouncelog/bounce"
+	"bouncelog/problem"
+	"bouncelog/store"
+)
+
+// shop returns four days of mail to providers in turn, a message every six minutes, each to another
+// recipient. One in fifty is unknown; answers returns another reply, or "" to take the message.
+func shop(answers func(provider string, at time.Duration, n int) string) (list []mail) {
+	relays := []string{"mx00.emig.gmx.net", "mx-ha03.web.de", "gmail-smtp-in.l.google.com", "mx01.t-online.de", "mx1.mail.icloud.com"}
+	domains := []string{"gmx.de", "web.de", "gmail.com", "t-online.de", "icloud.com"}
+	for i := range 4 * 240 {
+		n, at := i%len(relays), time.Duration(i)*6*time.Minute
+		m := mail{at: at, id: fmt.Sprint("S", i), from: "order@shop.example", to: fmt.Sprintf("u%d@%s", i, domains[n]), relay: relays[n], outcome: good, code: 250}
+		says := answers(domains[n], at, i/len(relays))
+		if says == "" && i/len(relays)%50 == 7*n {
+			says = "550 5.1.1 no such user"
+		}
+		if says != "" {
+			m.says, m.outcome, m.stage = says, bounce.Hard, bounce.StageRcpt
+			if says[0] == '4' {
+				m.outcome = bounce.Soft
+			}
+		}
+		list = append(list, m)
+	}
+	return list
+}
+
+// between reports whether at lies in some hours of the third day.
+func between(at time.Duration, from, to float64) bool {
+	h := (at - 2*day).Hours()
+	return h >= from && h < to
+}
+
+// TestDenial holds when an operator that calls recipients unknown is an incident of its own, though none of
+// the recipients ever took mail.
+func TestDenial(t *testing.T) {
+	const unknown = "550 Requested action not taken: mailbox unavailable"
+	of := func(share int, from, to float64, providers ...string) func(string, time.Duration, int) string {
+		return func(name string, at time.Duration, n int) string {
+			if between(at, from, to) && n%10 < share && (len(providers) == 0 || strings.Contains(strings.Join(providers, " "), name)) {
+				return unknown
+			}
+			return ""
+		}
+	}
+	for _, test := range []struct {
+		name    string
+		answers func(string, time.Duration, int) string
+		title   string // "": nothing
+		refused int
+	}{
+		{"all recipients of one provider", of(10, 2, 9, "t-online.de"), "T-Online calls all recipients unknown: its user table may be at fault", 14},
+		{"all recipients of two providers of one operator", of(10, 2, 6, "gmx.de", "web.de"), "GMX and web.de call all recipients unknown: their user tables may be at fault", 16},
+		{"a part of the recipients", of(4, 2, 22, "gmx.de", "web.de"), "GMX and web.de call many more recipients unknown than usual: their user tables may be at fault", 32},
+		{"an old list of recipients", of(4, 2, 22), "", 0},
+		{"a few recipients", of(10, 2, 4, "t-online.de"), "", 0},
+		{"the usual share", of(0, 0, 0), "", 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			log := logOf(t, shop(test.answers))
+			for name, f := range map[string]store.Filter{"all": {}, "the day": {Since: begin.Add(2 * day), Until: begin.Add(3 * day)}} {
+				var got []problem.Problem
+				for _, p := range problemsIn(t, log, f) {
+					if p.Level != problem.Watch {
+						got = append(got, p)
+					}
+				}
+				if test.title == "" {
+					if len(got) > 0 {
+						t.Errorf("%s: %+v", name, got)
+					}
+					continue
+				}
+				if len(got) != 1 {
+					t.Fatalf("%s: %d incidents: %+v", name, len(got), got)
+				}
+				p := &got[0]
+				if more := p.Messages - test.refused; p.Title != test.title || p.Cause != "user_table" || p.WhoActs() != bounce.ScopeRemote || more < -2 || more > 2 || p.Returned != p.Messages {
+					t.Errorf("%s: %+v", name, p)
+				}
+				if all := strings.Contains(p.Title, "all recipients"); all != (p.Onset.Tried == p.Messages) || p.Before == nil || 20*p.Before.Refused > p.Before.Tried || name == "all" && p.Ongoing {
+					t.Errorf("%s: %+v %+v %+v", name, p.Onset, p.Before, p)
+				}
+			}
+		})
+	}
+}
