@@ -42,7 +42,7 @@ func (x *unreachedRow) theirs() []bounce.Reason {
 // anyReason reports whether a provider that takes nothing may be an incident for a reason that is neither
 // its own nor the recipients'.
 func (x *unreachedRow) anyReason() bool {
-	return (x.Mark == MarkFails || x.Mark == MarkTakes) && max(x.lost(), x.Failed) >= markLeast && problem.AsksSender(x.Reason)
+	return (x.Mark == MarkRefuses || x.Mark == MarkFails || x.Mark == MarkTakes) && max(x.lost(), x.Failed) >= markLeast && problem.AsksSender(x.Reason)
 }
 
 // losing are the reasons for which the mail of a row is given up: what expires failed for one of theirs.

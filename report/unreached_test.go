@@ -31,6 +31,7 @@ type deferral struct {
 	reason bounce.Reason   // of says
 	detail string
 	reply  bool   // says is a reply of the relay
+	once   bool   // to a recipient who gets no other mail
 	end    string // "": queued, else sent, expired, unknown or refused, at the last of the tries; or removed, an hour after it
 }
 
@@ -93,6 +94,9 @@ func queueBuild(t *testing.T, until time.Duration, mails ...[]deferral) (build f
 					Sender: "a@shop.example", SenderDomain: "shop.example", SenderKnown: true, Recipient: fmt.Sprintf("u%d@%s", n%40, d.domain), RecipientDomain: d.domain,
 					Outcome: bounce.Soft, Status: "deferred", Local: true, Response: "connect to mx." + d.domain + "[192.0.2.1]:25: Connection timed out", Delay: -1,
 				}, Verdict: bounce.Verdict{Reason: bounce.Connection, Scope: bounce.ScopeRemote, Rule: "test"}}
+				if d.once {
+					a.Recipient = fmt.Sprintf("once%d@%s", n, d.domain)
+				}
 				if d.says != "" {
 					a.Response, a.Verdict.Reason, a.Verdict.Detail = d.says, d.reason, d.detail
 					if judge.OwnDetail(d.detail) {
@@ -412,11 +416,24 @@ func TestTakesNothing(t *testing.T) {
 		}
 		return list
 	}
+	shop := func(list []deferral) []deferral {
+		for i := range list {
+			list[i].once = true
+		}
+		return list
+	}
+	policy := deferrals("big.example", 120, at, hour/10, hour, 0, "refused")
+	for i := range policy {
+		policy[i].says, policy[i].reason, policy[i].reply = "554 5.7.1 Message rejected due to local policy", bounce.Policy, true
+	}
+	shop(policy)
 	for _, c := range []struct {
 		name  string
 		mails []deferral
 		want  string
 	}{
+		{"all mail of a shop is refused by policy", policy, "big.example refuses all our mail: refused by policy, sender acts, 120 of 120 returned"},
+		{"some of it is taken", slices.Concat(policy, shop(sent("big.example", 30, at+time.Minute, hour*2/5))), "nothing"},
 		{"TLS is required", failed(bounce.TLS, ""), "big.example defers all our mail: no acceptable TLS, sender acts, 0 of 30 returned"},
 		{"all messages are malformed", failed(bounce.ContentRejected, "refused"), "big.example refuses all our mail: content refused, sender acts, 30 of 30 returned"},
 		{"TLS was required, and all was taken later", slices.Concat(failed(bounce.TLS, "sent"), sent("big.example", 60, at+4*hour, hour/10)), "big.example defers all our mail: no acceptable TLS, sender acts, 0 of 30 returned"},
