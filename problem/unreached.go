@@ -155,7 +155,7 @@ func (u *Unreached) Problem() Problem {
 	}
 	// refuses: most was returned at once, with a 5xx reply, and not at the end of the queue lifetime.
 	refuses := 2*(u.Returned-int(u.Reasons[bounce.Expired])) > u.Lost
-	replies := AsksSender(u.Reason) || u.Reason == bounce.RateLimited || u.Reason == bounce.SystemError || u.Reason == bounce.Greylisted
+	replies := AsksSender(u.Reason) || u.Reason == bounce.RateLimited || u.Reason == bounce.MailboxFull || u.Reason == bounce.SystemError || u.Reason == bounce.Greylisted
 	defers := u.Dead() && replies && !refuses
 	switch {
 	case defers:
@@ -167,6 +167,8 @@ func (u *Unreached) Problem() Problem {
 	switch u.Reason {
 	case bounce.Greylisted:
 		cause, why = "greylisting that never ends", "It defers each attempt as if it were the first: it keeps no record of them, or each comes from another address."
+	case bounce.MailboxFull:
+		cause, why = "it says that the mailboxes are full", "Its replies say so of all recipients, so a store or a quota of its own is full."
 	case bounce.RateLimited: // too much mail of ours would be no such incident: see Stalled
 		cause, why = "it says that it is busy", "Its replies speak of too much mail, but this is no more than usual, and none is taken."
 	}

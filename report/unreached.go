@@ -24,6 +24,9 @@ const (
 // unreachedAtMost is the maximum number of providers to which mail is not delivered.
 const unreachedAtMost = 20
 
+// fullLeast is the minimum number of full mailboxes of a provider whose storage may be full.
+const fullLeast = 10
+
 // theirs are the reasons of failures on the receiving side, if it was contacted. A rate limit is the
 // receiver's trouble only if it stopped all mail: see problem.Unreached.Stalled.
 var theirs = bounce.Reasons(func(r bounce.Reason) bool {
@@ -42,7 +45,7 @@ func (x *unreachedRow) theirs() []bounce.Reason {
 // anyReason reports whether a provider that takes nothing may be an incident for a reason that is neither
 // its own nor the recipients'.
 func (x *unreachedRow) anyReason() bool {
-	return (x.Mark == MarkRefuses || x.Mark == MarkFails || x.Mark == MarkTakes) && max(x.lost(), x.Failed) >= markLeast && problem.AsksSender(x.Reason)
+	return (x.Mark == MarkRefuses || x.Mark == MarkFails || x.Mark == MarkTakes) && max(x.lost(), x.Failed) >= markLeast && (problem.AsksSender(x.Reason) || x.Reason == bounce.MailboxFull)
 }
 
 // losing are the reasons for which the mail of a row is given up: what expires failed for one of theirs.
@@ -689,6 +692,12 @@ func (r *Report) unreached(ctx context.Context, s store.Reader, o Options, row *
 		u.Ended, u.EndedAt = table.Count(c.taken, "message")+" taken since", c.ended
 	case r.End().Sub(row.Last) >= o.Problems.Quiet():
 		u.Ongoing, u.Ended = false, "no failure since, and too little mail to tell"
+	}
+	if row.Reason == bounce.MailboxFull {
+		full, err := s.Count(ctx, row.failures(o), store.ByRecipient)
+		if err != nil || len(full) < fullLeast {
+			return nil, afterwards{}, err
+		}
 	}
 	p := u.Problem()
 	if !u.Ongoing {

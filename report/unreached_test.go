@@ -434,6 +434,8 @@ func TestTakesNothing(t *testing.T) {
 	}{
 		{"all mail of a shop is refused by policy", policy, "big.example refuses all our mail: refused by policy, sender acts, 120 of 120 returned"},
 		{"some of it is taken", slices.Concat(policy, shop(sent("big.example", 30, at+time.Minute, hour*2/5))), "nothing"},
+		{"all mailboxes of a provider are full", slices.Concat(shop(failed(bounce.MailboxFull, "sent")), sent("big.example", 60, at+4*hour, hour/10)), "big.example defers all our mail: it says that the mailboxes are full, remote acts, 0 of 30 returned"},
+		{"some of them are", slices.Concat(shop(failed(bounce.MailboxFull, "sent")), shop(sent("big.example", 30, at+time.Minute, hour/10))), "nothing"},
 		{"TLS is required", failed(bounce.TLS, ""), "big.example defers all our mail: no acceptable TLS, sender acts, 0 of 30 returned"},
 		{"all messages are malformed", failed(bounce.ContentRejected, "refused"), "big.example refuses all our mail: content refused, sender acts, 30 of 30 returned"},
 		{"TLS was required, and all was taken later", slices.Concat(failed(bounce.TLS, "sent"), sent("big.example", 60, at+4*hour, hour/10)), "big.example defers all our mail: no acceptable TLS, sender acts, 0 of 30 returned"},
