@@ -393,6 +393,17 @@ var detailTexts = map[string]detailWords{
 		Meaning: "The relay sends only for identities that are verified with it, in this region.",
 		Do:      []string{"Verify the sender's address or domain with the relay, in the region that the reply names.", "An account in the sandbox needs verified recipients too: ask for production access.", "Forwarded mail has other people's senders: rewrite the envelope sender and From:."},
 	}},
+	DetailOutboundSpam: {instead: true, Text: Text{
+		Title:   "sender blocked for outgoing spam",
+		Meaning: "The relay has blocked this sender, one of its own accounts, since it sent spam.",
+		Do: []string{
+			"Find out who sent it: change the password of the account, end its sessions, and remove rules that forward its mail.",
+			"Only then lift the block (Microsoft 365: Defender portal, Restricted entities).",
+			"Do not send the returned mail again unseen: it may be that spam.",
+		},
+		Retry: "After the block is lifted.",
+		Also:  "A form or a newsletter that sends with this account.",
+	}},
 	"callout": {Text: Text{
 		Title:   "sender not verified",
 		Meaning: "The receiver asks your server (the sender domain's MX) whether the sender's address takes mail, and got no yes.",

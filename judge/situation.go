@@ -287,6 +287,8 @@ const (
 	DetailOwnQuota   = "own-quota"   // the MTA itself or an own mail store: the mailbox is full
 	DetailSmarthost  = "smarthost"   // a relay for outgoing mail, about its own mailboxes
 
+	DetailOutboundSpam = "outbound-spam" // the relay host blocked the sender, an account of its own, for spam
+
 	DetailDANE = "dane" // TLSA records that are not found, or that the host does not fit
 
 	// The scope stays the message's, because a filter is usually right. Only many such refusals are

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"bouncelog/bounce"
+	"bouncelog/judge"
 	"bouncelog/store"
 )
 
@@ -163,7 +164,9 @@ func (p *Problem) Remains() bool { return p.Cause == causeFlood || p.Cause == ca
 
 // SendAgain reports whether the returned mail has to be sent again when the problem has ended: it was
 // neither a flood nor called spam.
-func (p *Problem) SendAgain() bool { return !p.Remains() && p.Cause != causeForwarding }
+func (p *Problem) SendAgain() bool {
+	return !p.Remains() && p.Cause != causeForwarding && p.Detail != judge.DetailOutboundSpam
+}
 
 // OfSenders reports whether the fault is one of some sender domains or messages: receivers take other
 // mail.

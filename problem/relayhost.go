@@ -267,6 +267,13 @@ var senderKind = outageKind{
 	otherExplanation: "The account was replaced, or its provider began to check the addresses.", disprovedBy: "Mail of the same senders that the relay host takes.",
 }
 
+// blockedKind are the words for a relay host that blocked the sender for spam.
+var blockedKind = outageKind{
+	place:            "at the relay host {hop}, which has blocked the sender for outgoing spam",
+	firstCheck:       "Whose mail it was: a stolen password, a form or a forwarder that sent much just before (bouncelog report --section senders). Change the password, end the sessions of the account, remove its forwarding rules; then lift the block (Microsoft 365: Defender portal, Restricted entities). Do not send the returned mail again unseen: it may be that spam.",
+	otherExplanation: "A newsletter that recipients called spam.", disprovedBy: "Mail of the same senders that the relay host takes.",
+}
+
 // refusesKind are the words for a relay host that takes no mail for another reason.
 var refusesKind = outageKind{
 	place:            "at the relay host {hop}, which takes none: {what}",
@@ -278,6 +285,8 @@ var refusesKind = outageKind{
 func (x *outage) relayedKind() outageKind {
 	most := mostSaid(x.run)
 	switch {
+	case most.Detail == judge.DetailOutboundSpam:
+		return blockedKind
 	case most.Reason == bounce.SenderRejected:
 		return senderKind
 	case x.cause == causeAccount:

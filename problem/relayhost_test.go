@@ -49,6 +49,10 @@ func TestRelayHost(t *testing.T) {
 			"login", "fail at the login to the relay host smtp.relay.example:587",
 		},
 		{
+			"a sender that is blocked for spam", join(spread(60, 15, 0, gap, submitted(mail{outcome: good, code: 250})), spread(30, 15, day, gap, submitted(mail{says: "550 5.1.8 Access denied, bad outbound sender", outcome: bounce.Hard, stage: bounce.StageEOM}))),
+			"account", "Nothing goes out: 30 of 30 messages to 15 domains fail at the relay host smtp.relay.example:587, which has blocked the sender for outgoing spam",
+		},
+		{
 			"a suspended account", join(before, spread(30, 15, day, gap, relay(mail{says: "451 4.7.1 Account temporarily suspended due to unusual activity", outcome: bounce.Soft}))),
 			"account", "30 of 30 messages to 15 domains fail at a limit or suspension of the sending account at smtp.relay.example",
 		},
