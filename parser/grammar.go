@@ -55,7 +55,7 @@ var eximGrammar = sync.OnceValue(func() (g struct {
 	// user@domain, a bare local name, a pipe, a file, or :blackhole:, with the original address.
 	domain := `(?:\[[^\x00-\x20<>\]]*\]|[^\x00-\x20\x7f<>()@,;:\\"\[\]]+)`
 	address := `(?:(` + quoted + `@` + domain + `|[^\s"\\|/>:<(][^\s<>"\\]*[^\s:<>"\\]|[^\s"\\|/>:<(])(?: <((?:` + quoted + `)?[^<>\s"]+)>)?` +
-		`|([|/>][^<>]*|:blackhole:) <((?:` + quoted + `)?[^<>\s"]+)>)`
+		`|([|/>](?:[^<>]*[^<> ])?|:blackhole:) +<((?:` + quoted + `)?[^<>\s"]+)>)`
 	// H=name [address]:port, NAME="quoted", NAME=<address>, NAME=word
 	named := ` H=(?:[^\s\[\]=:]+ )?(?:\([^()\s]*\) |DS )?\[[0-9A-Za-z.:]{1,64}\](?::[0-9]{1,5})?\*?` +
 		`| [A-GI-Z][A-Z0-9]{0,11}=` + quoted +
