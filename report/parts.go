@@ -162,7 +162,7 @@ func (r *Report) parts(since time.Time, rows []ProviderRow, served map[string][]
 			if rows := providerTable([]store.Cell{all}, nil, nil, 0, nil, nil).Rows; len(rows) > 0 {
 				x.ProviderRow = &rows[0]
 			}
-			if !known { // as many may wait
+			if !known && !since.IsZero() { // as many may wait
 				x.older = x.Soft
 			}
 			if n := max(x.lost(), x.Failed, x.older); n >= problem.PartLeast && float64(n) >= least*float64(x.Messages) && slices.Contains(theirs, x.Reason) {
