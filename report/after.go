@@ -16,13 +16,6 @@ const afterAtMost = 14 * 24 * time.Hour
 // the period: the report of yesterday is read in the morning.
 const laterAtMost = 24 * time.Hour
 
-// An afterwards is the course of an incident after the period; see Incident.After.
-type afterwards struct {
-	state string
-	ended time.Time
-	last  time.Time // the last refusal before it; zero: that of the period
-}
-
 // lookAround finds the course of the problems that went on at the end of a past period: a report of
 // yesterday is read today. One search over a period that begins before the end of this one serves
 // all problems. In the morning after the period it also finds the problems that are going on then,

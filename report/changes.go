@@ -13,36 +13,6 @@ import (
 	"bouncelog/store"
 )
 
-// A Change is a domain, a provider or a reason whose failures differ from those of the previous
-// period, or a total that is many times as large.
-type Change struct {
-	Kind   string `json:"kind"`   // domain, provider, reason, total
-	Key    string `json:"key"`    // of a total: messages, deferrals
-	Change string `json:"change"` // new, worse, more, solved
-	// Recipients counts the recipients of messages that failed, each once, however often it was
-	// tried. For a reason it counts those to whom mail was returned for it, for a total the messages
-	// or the deferred attempts. The change is derived from these numbers.
-	Recipients       int64 `json:"recipients"`
-	RecipientsBefore int64 `json:"recipients_before"`
-	// Messages and MessagesBefore are older names of the same.
-	Messages       int64         `json:"messages"`
-	MessagesBefore int64         `json:"messages_before"`
-	Failed         int64         `json:"failed"` // attempts, soft and hard
-	Hard           int64         `json:"hard"`
-	Before         int64         `json:"failed_before"`
-	Attempts       int64         `json:"attempts"`        // if the kind has its own number
-	Reason         bounce.Reason `json:"reason,omitzero"` // the most frequent: of this period, or of the previous one if solved
-	// Mail is the sender and the recipient of most of the deferrals that are more than before.
-	Mail *MailOf `json:"mail,omitempty"`
-}
-
-// A MailOf counts the attempts of the mail of one sender to one recipient.
-type MailOf struct {
-	Sender    string `json:"sender"`
-	Recipient string `json:"recipient"`
-	Attempts  int64  `json:"attempts"`
-}
-
 // The values of Change.Change.
 const (
 	ChangeNew    = "new"

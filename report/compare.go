@@ -8,25 +8,6 @@ import (
 	"bouncelog/store"
 )
 
-// A Comparison compares the period with the previous one. It uses only the hours that the logs
-// cover in both: if two days of the previous week are covered, it compares these two days of each
-// week.
-type Comparison struct {
-	Since         time.Time `json:"since"`
-	Until         time.Time `json:"until"`
-	PreviousSince time.Time `json:"previous_since"`
-	PreviousUntil time.Time `json:"previous_until"`
-	// Hours is the length of the previous period, Covered its compared part, in hours.
-	Hours   int `json:"hours"`
-	Covered int `json:"covered_hours"`
-	// Without holds the gaps of both periods; their hours are excluded from both.
-	Without []Gap  `json:"without,omitempty"`
-	Counts  Counts `json:"counts"` // from Since to Until
-	Before  Counts `json:"previous"`
-
-	parts [][2]time.Duration // compared parts, as offsets from the start of each period
-}
-
 // Whole reports whether both periods are compared completely.
 func (c *Comparison) Whole() bool { return c.Covered == c.Hours }
 

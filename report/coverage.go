@@ -16,15 +16,6 @@ import (
 	"bouncelog/store"
 )
 
-// A Gap is a stretch without a delivery attempt where many are usual.
-type Gap struct {
-	From     time.Time `json:"from"`
-	To       time.Time `json:"to"`
-	Expected int64     `json:"expected"`           // usual number of attempts
-	Rotation []string  `json:"rotation,omitempty"` // the two logs around the gap
-	Host     string    `json:"host,omitempty"`     // only of this host: others log meanwhile
-}
-
 const unknownReplies = 10 // rows of replies that no rule matches, unless all are requested
 
 func (r *Report) coverage(read *store.Coverage, o Options, gaps []Gap, replies []store.Reply) (*Coverage, error) {
@@ -137,17 +128,6 @@ func rotations(sources []store.Source) (turns []turn) {
 	slices.SortFunc(turns, func(a, b turn) int { return a.to.First.Compare(b.to.First) })
 	return turns
 }
-
-const (
-	gapExpected = 20  // minimum number of missing attempts in a gap
-	gapsShown   = 10  // gaps shown, the longest
-	gapDays     = 200 // days read
-	profileDays = 3   // minimum number of days to distinguish the hours of the day
-
-	hostGap      = 12 * time.Hour     // length of a gap of one host, at least; higher: fewer gaps
-	hostGapKnown = 7 * 24 * time.Hour // the host logs so long before, at least: a week has a weekend
-	hostGapTimes = 2                  // times its longest other silence, at least
-)
 
 // gaps finds the silent hours in which attempts are usual: see profile.usual. points are the hours with
 // attempts, in order. of are the hours with attempts of the selection for Gap.Expected, if that is not

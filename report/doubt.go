@@ -17,61 +17,6 @@ import (
 	"bouncelog/store"
 )
 
-// The limits of trust in a reply about an invalid address. A single refusal may be a fact. The same
-// refusal of all recipients at once mostly comes from a broken table or resolver.
-const (
-	refusedTogether = 3                // addresses of one domain that were refused: more than one person who left
-	leftTogether    = 2                // of these, addresses that took mail before
-	refusedOfMany   = 5                // times as many as were delivered: some people who left, over hours
-	goneTogether    = 2                // domains that the DNS did not find while no mail was delivered
-	unansweredOf    = 10               // times as many deliveries as domains without a DNS answer: the resolver works
-	nearby          = 10 * time.Minute // events closer than this belong together
-	refusedForDays  = 72 * time.Hour   // a broken table is repaired within this time, even over a weekend
-	relayShare      = 0.5              // minimum share of the attempts of a relay that may be a smarthost
-	relayDomains    = 3                // minimum of domains that a smarthost takes mail for
-	relaysTried     = 4                // relays examined, those that take most
-	lookedAtMost    = 2000             // stretches to look for, see stretches
-	askedAtMost     = 200              // queries about single moments or domains, the newest or largest first
-	daysAtMost      = 60               // days searched for the last mail that a domain took
-	readAtMost      = 1000             // deliveries read to find one to a server of others
-)
-
-// doubts holds the reasons against the faults that ownFault attributes to addresses.
-type doubts map[statement]string
-
-// A statement is an answer about an address: a store.Fault without its counts and times.
-type statement struct {
-	address  string // in lower case
-	code     uint16
-	enhanced bounce.EnhancedCode
-	local    bool
-	bounce.Verdict
-}
-
-func statementOf(h *store.Recipient, x *store.Fault) statement {
-	return statement{ascii.Lower(h.Address), x.Code, x.Enhanced, x.Local, x.Verdict}
-}
-
-// A claim is a fault that lies with the address itself, if it is true.
-type claim struct {
-	*store.Recipient
-	*store.Fault
-	domain string // in lower case
-	relay  string // the smarthost that stated it; "": the server of the domain, or unknown
-}
-
-// times returns the first and the last time of the claim; those between are not known.
-func (c *claim) times() [2]time.Time { return [2]time.Time{c.FirstSince, c.Fault.Last} }
-
-// add records why a claim is doubted.
-func (d doubts) add(c *claim, why string) { d[statementOf(c.Recipient, c.Fault)] = why }
-
-// has reports whether a claim is doubted.
-func (d doubts) has(c *claim) bool { return d.doubt(c.Recipient, c.Fault) != "" }
-
-// doubt returns why a fault of an address is doubted, or "".
-func (d doubts) doubt(h *store.Recipient, x *store.Fault) string { return d[statementOf(h, x)] }
-
 // doubtsOf collects the doubts about the addresses and domains of recipients.
 //
 // Invariant: a fault without a doubt was stated about the address by a server of others, or by the
@@ -858,22 +803,6 @@ func (d doubts) since(e *evidence, claims []*claim) error {
 	return nil
 }
 
-// evidence gives access to the other mail in the store.
-type evidence struct {
-	ctx      context.Context
-	s        store.Reader
-	f        store.Filter // selects by period, host and MTA only
-	took     map[string]bool
-	sends    map[string]bool
-	servers  map[string]map[string]bool // by domain: the relays tried, and whether they took mail
-	attempts map[string]int64           // by relay
-	relay    string                     // the smarthost, if there is one
-	last     map[string]time.Time       // see lastTook
-	days     map[string]time.Time       // last day on which a domain took mail
-	exact    int                        // number of entries of last that are exact to the second
-	looked   int                        // number of searches for stretches
-}
-
 // dayOf returns the start of the day (UTC) of a moment.
 func dayOf(t time.Time) time.Time { return t.UTC().Truncate(24 * time.Hour) }
 
@@ -1115,4 +1044,11 @@ func (e *evidence) elsewhere(f store.Filter) (at time.Time, found bool, err erro
 		}
 	}
 	return at, false, nil
+}
+
+func ownFault(x *store.Fault) bool { return OwnFault(x.Outcome, &x.Verdict) }
+
+// OwnFault reports whether a failure is permanent and lies with the recipient's address.
+func OwnFault(o bounce.Outcome, v *bounce.Verdict) bool {
+	return o == bounce.Hard && v.Reason.AboutAddress() && (v.Scope == bounce.ScopeRecipient || v.Scope == bounce.NoScope)
 }

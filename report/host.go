@@ -11,20 +11,6 @@ import (
 	"bouncelog/store"
 )
 
-// A Host is a mail host in a database that several hosts share: the newest line that its agent
-// stored, and whether it is silent.
-type Host struct {
-	Name     string     `json:"host"` // name of the agent: see ingest.Options
-	Newest   *time.Time `json:"newest_line,omitempty"`
-	Age      float64    `json:"age_seconds,omitempty"` // age of the newest line, for logs that are still written
-	Lines    int64      `json:"lines"`
-	Attempts int64      `json:"attempts"`
-	// Silent: no line came for longer than is usual at this time of day. Expected is the usual
-	// number of attempts in that time; 0: not known.
-	Silent   bool  `json:"silent,omitempty"`
-	Expected int64 `json:"expected,omitempty"`
-}
-
 // agentOf returns the agent that owns a source; "" in a database of one host.
 func agentOf(source string) string {
 	agent, _, found := strings.Cut(source, "/")

@@ -4,21 +4,9 @@ import (
 	"slices"
 	"strings"
 
-	"bouncelog/bounce"
 	"bouncelog/internal/table"
 	"bouncelog/store"
 )
-
-// Only is the filter of a report without its period.
-type Only struct {
-	Domain       string           `json:"domain,omitempty"` // of the recipient
-	SenderDomain string           `json:"sender_domain,omitempty"`
-	Relay        string           `json:"relay,omitempty"`
-	Host         string           `json:"host,omitempty"` // the host that logged
-	MTA          bounce.MTA       `json:"mta,omitempty"`
-	Outcomes     []bounce.Outcome `json:"outcomes,omitempty"` // any of them
-	Reasons      []bounce.Reason  `json:"reasons,omitempty"`  // any of them
-}
 
 // only returns the Only of f, or nil if f selects all attempts of a period.
 func only(f store.Filter) *Only {
@@ -70,13 +58,6 @@ func (o *Only) narrows(providers []string) bool {
 	}
 	other := func(name string) bool { return name != "" && !slices.Equal(providers, []string{name}) }
 	return o.Host != "" || o.MTA != "" || other(o.Domain) || other(o.Relay)
-}
-
-// ofMessages reports whether the store counts all messages of the attempts that f selects, also by
-// recipient domain: it counts a message with its first attempt to each domain.
-func ofMessages(f store.Filter) bool {
-	f.Domain, f.Domains, f.SenderDomain = "", nil, ""
-	return f.OfMessages()
 }
 
 func names[T interface{ String() string }](list []T) (words []string) {

@@ -56,14 +56,6 @@ func (x *Routes) DestinationOf(p *problem.Problem) *store.Destination {
 // A route is a recipient domain and a relay; "": none was reached.
 type route struct{ domain, relay string }
 
-// A partOf is a part of a provider: the hosts below a suffix of their names, with the recipient domain if it
-// is the only one; or a recipient domain.
-type partOf struct {
-	suffix, domain string
-	cells          []*store.Cell
-	domains        map[string]int64 // attempts by recipient domain
-}
-
 func (p *partOf) add(c *store.Cell) {
 	p.cells = append(p.cells, c)
 	p.domains[ascii.Lower(c.Keys[0])] += c.Attempts

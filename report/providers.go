@@ -28,14 +28,6 @@ const (
 	blocksShare = 0.5 // of all attempts, and lost of the mail: it blocks us
 )
 
-// usual maps a domain to the provider that receives most of its mail. If an attempt reached no
-// relay, it counts with that provider. A hop of one's own, such as a content filter, does not
-// count, unless all mail leaves through it.
-type usual struct {
-	most map[string]*store.Cell // by domain
-	of   map[string]string      // provider by relay
-}
-
 func usualProviders(routes []store.Cell) *usual {
 	u := &usual{make(map[string]*store.Cell, len(routes)/2), make(map[string]string, len(routes)/4)}
 	direct := slices.ContainsFunc(routes, func(r store.Cell) bool { return r.Delivered > 0 && !judge.OwnRelay(r.Keys[1]) })
@@ -152,18 +144,6 @@ func refused(reasons map[bounce.Reason]int64) (n int64) {
 	return n
 }
 
-// blocks reports whether a provider refuses most of our mail: most attempts, and most mail, which is not
-// delivered. Retries of mail that was delivered in the end are attempts only.
-func (p *ProviderRow) blocks() bool {
-	return p.Refused >= blocksLeast && float64(p.Refused) >= blocksShare*float64(p.Attempts) && float64(p.lost()) >= blocksShare*float64(p.Delivered+p.lost())
-}
-
-// Routes map attempts to providers, as the tables of a report count them.
-type Routes struct {
-	usual *usual
-	cells []store.Cell
-}
-
 // RoutesOf builds Routes from cells counted by domain and relay.
 func RoutesOf(cells []store.Cell) *Routes { return &Routes{usualProviders(cells), cells} }
 
@@ -207,4 +187,17 @@ func (x *Routes) Destination(name string) *store.Destination {
 	slices.Sort(to.Relays)
 	slices.Sort(to.Domains)
 	return to
+}
+
+// relays returns the providers whose relays have another name than the recipients' domain.
+func (u *usual) relays(routes []store.Cell) map[string]bool {
+	found := map[string]bool{}
+	for i := range routes {
+		if r := &routes[i]; r.Keys[1] != "" {
+			if p := u.provider(r); p != r.Keys[0] {
+				found[p] = true
+			}
+		}
+	}
+	return found
 }

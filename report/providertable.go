@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"bouncelog/bounce"
 	"bouncelog/internal/table"
 	"bouncelog/store"
 )
@@ -25,43 +24,6 @@ const (
 	markLeast = 20  // messages
 	markShare = 0.5 // of the messages
 )
-
-// A ProviderTable has the most important providers, and the sums of the others, so that each column
-// adds up to its total.
-type ProviderTable struct {
-	Rows  []ProviderRow `json:"rows"`
-	Small *ProviderRow  `json:"small,omitempty"`  // providers with too few messages for a verdict
-	Rest  *ProviderRow  `json:"others,omitempty"` // all other providers
-	Total ProviderRow   `json:"total"`
-	// Compared reports whether RefusedBefore is known.
-	Compared bool `json:"compared"`
-}
-
-// A ProviderRow holds the counts of a provider, or the sums of several.
-type ProviderRow struct {
-	Provider  string `json:"provider,omitempty"`
-	Providers int    `json:"providers"` // number of providers in the row
-	Attempts  int64  `json:"attempts"`
-	Delivered int64  `json:"delivered"`
-	Soft      int64  `json:"soft"`
-	// Waiting counts the mail that waits at the end of the period, whenever it was deferred first, once
-	// for each recipient. See Totals.
-	Waiting int64 `json:"waiting"`
-	Hard    int64 `json:"hard"`
-	// Messages counts a message for each domain of its recipients; 0: not known.
-	Messages   int64 `json:"messages,omitempty"`
-	Recipients int64 `json:"recipients"`      // recipients of messages, each once, however often it was tried
-	Failed     int64 `json:"failed_messages"` // messages that failed at least once
-	// Refused and RefusedBefore count failures for a reason on our side or an unnamed one, in the
-	// period and in the previous one.
-	Refused       int64         `json:"refused"`
-	RefusedBefore int64         `json:"refused_before"`
-	Reason        bounce.Reason `json:"reason,omitzero"`
-	Mark          string        `json:"verdict,omitempty"`
-
-	pending int64 // the part of Waiting that was first deferred in the period
-	relay   bool  // it has relays of its own
-}
 
 // lost returns the messages of the period not delivered, or not yet, once for each recipient.
 func (p *ProviderRow) lost() int64 { return p.pending + p.Hard }
@@ -84,19 +46,6 @@ func (p *ProviderRow) add(o *ProviderRow) {
 	p.Failed += o.Failed
 	p.Refused += o.Refused
 	p.RefusedBefore += o.RefusedBefore
-}
-
-// relays returns the providers whose relays have another name than the recipients' domain.
-func (u *usual) relays(routes []store.Cell) map[string]bool {
-	found := map[string]bool{}
-	for i := range routes {
-		if r := &routes[i]; r.Keys[1] != "" {
-			if p := u.provider(r); p != r.Keys[0] {
-				found[p] = true
-			}
-		}
-	}
-	return found
 }
 
 // Relayed reports whether the provider has relays under another name than the
@@ -298,26 +247,8 @@ func (t *ProviderTable) dropMessages() {
 	}
 }
 
-// markPartly lowers the best mark of the providers of incidents that go on at the end of the
-// period.
-func (r *Report) markPartly() {
-	if r.ProviderTable == nil {
-		return
-	}
-	hit := map[string]bool{}
-	for _, in := range r.Incidents() {
-		if in.Ongoing && !in.IsBackground() {
-			for _, name := range in.Providers {
-				hit[name] = true
-				if in.Stuck { // it may have the name of a domain
-					hit[r.routes.Provider(name, "")] = true
-				}
-			}
-		}
-	}
-	for i := range r.ProviderTable.Rows {
-		if row := &r.ProviderTable.Rows[i]; row.Mark == MarkTakes && hit[row.Provider] {
-			row.Mark = MarkPartly
-		}
-	}
+// blocks reports whether a provider refuses most of our mail: most attempts, and most mail, which is not
+// delivered. Retries of mail that was delivered in the end are attempts only.
+func (p *ProviderRow) blocks() bool {
+	return p.Refused >= blocksLeast && float64(p.Refused) >= blocksShare*float64(p.Attempts) && float64(p.lost()) >= blocksShare*float64(p.Delivered+p.lost())
 }

@@ -4,18 +4,14 @@
 package report
 
 import (
-	"cmp"
-	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"bouncelog/bounce"
-	"bouncelog/internal/when"
-	"bouncelog/judge"
+	"bouncelog/internal/table"
 	"bouncelog/problem"
 	"bouncelog/store"
 )
@@ -319,674 +315,359 @@ type UnknownReplyText struct {
 	Guess    bounce.Reason `json:"guess,omitzero"` // the reason that its words suggest
 }
 
-// Build builds a report from s; all of it is of the moment of s. Errors are those of s, or name an
-// unknown section or sort key.
-func Build(ctx context.Context, s store.Reader, o Options) (*Report, error) {
-	if o.By == "" {
-		o.By = store.ByDomain
-	}
-	if o.Location == nil {
-		o.Location = time.Local
-	}
-	if o.Sort == "" {
-		o.Sort = "failed"
-		if o.By == store.ByDay || o.By == store.ByHour {
-			o.Sort = "key"
-		}
-	}
-	if err := o.Check(); err != nil {
-		return nil, err
-	}
-	wanted := func(section string) bool {
-		return len(o.Sections) == 0 || slices.Contains(o.Sections, section)
-	}
-
-	r := &Report{Location: o.Location, By: o.By, Filter: only(o.Filter), Named: len(o.Sections) > 0, Live: o.Live, Now: o.Now, asked: o.Sections, command: o.problemsCommand(), bySender: o.bySender}
-	read, err := s.Coverage(ctx)
-	if err != nil {
-		return nil, err
-	}
-	sources := read.Sources
-	r.Sources = make([]SourceCount, 0, len(sources))
-	for _, src := range sources {
-		r.Sources = append(r.Sources, SourceCount{
-			Path: src.Path, Source: src.ID, First: optional(src.First), Last: optional(src.Last),
-			Lines: src.Lines, Attempts: src.Attempts,
-		})
-	}
-	slices.SortStableFunc(r.Sources, func(a, b SourceCount) int {
-		var x, y time.Time
-		if a.First != nil {
-			x = *a.First
-		}
-		if b.First != nil {
-			y = *b.First
-		}
-		return cmp.Or(x.Compare(y), strings.Compare(a.Path, b.Path))
-	})
-	// If one host is selected, the logs end with those of its agent.
-	own := func(src store.Source) bool { return o.Filter.Host != "" && agentOf(src.ID) == o.Filter.Host }
-	several := slices.ContainsFunc(sources, own)
-	for _, src := range sources {
-		if src.Last.After(r.AsOf) && (!several || own(src)) {
-			r.AsOf = src.Last
-		}
-	}
-	if o.Filter.Host == "" {
-		if r.Hosts, err = hosts(ctx, s, o, sources); err != nil {
-			return nil, err
-		}
-	}
-	span, err := s.Span(ctx, o.Filter)
-	if err != nil {
-		return nil, err
-	}
-	r.Period = ReportPeriod{Since: optional(o.Filter.Since), Until: optional(o.Filter.Until), First: optional(known(span.First)), Last: optional(known(span.Last))}
-	r.Timeless = !span.First.IsZero() && known(span.First).IsZero()
-	r.hostHours = sync.OnceValues(func() (map[string][]Point, error) { return hostsOverTime(ctx, s) })
-	r.hours = sync.OnceValues(func() ([]Point, error) { return ofAllHosts(r.hostHours()) })
-	r.selected = r.hours
-	if r.Filter != nil {
-		f := Judged(o.Filter)
-		f.Since, f.Until = time.Time{}, time.Time{}
-		r.selected = sync.OnceValues(func() ([]Point, error) { return overTime(ctx, s, f, store.ByHour) })
-	}
-	r.gaps = sync.OnceValues(func() ([]Gap, error) { return r.allGaps(o.Filter, sources) })
-
-	if r.NoVerdict, err = r.noVerdict(ctx, s, o, sources); err != nil {
-		return nil, err
-	}
-	if err := r.build(ctx, s, o, read, wanted); err != nil {
-		return nil, err
-	}
-	return r, nil
+// A Change is a domain, a provider or a reason whose failures differ from those of the previous
+// period, or a total that is many times as large.
+type Change struct {
+	Kind   string `json:"kind"`   // domain, provider, reason, total
+	Key    string `json:"key"`    // of a total: messages, deferrals
+	Change string `json:"change"` // new, worse, more, solved
+	// Recipients counts the recipients of messages that failed, each once, however often it was
+	// tried. For a reason it counts those to whom mail was returned for it, for a total the messages
+	// or the deferred attempts. The change is derived from these numbers.
+	Recipients       int64 `json:"recipients"`
+	RecipientsBefore int64 `json:"recipients_before"`
+	// Messages and MessagesBefore are older names of the same.
+	Messages       int64         `json:"messages"`
+	MessagesBefore int64         `json:"messages_before"`
+	Failed         int64         `json:"failed"` // attempts, soft and hard
+	Hard           int64         `json:"hard"`
+	Before         int64         `json:"failed_before"`
+	Attempts       int64         `json:"attempts"`        // if the kind has its own number
+	Reason         bounce.Reason `json:"reason,omitzero"` // the most frequent: of this period, or of the previous one if solved
+	// Mail is the sender and the recipient of most of the deferrals that are more than before.
+	Mail *MailOf `json:"mail,omitempty"`
 }
 
-// build fills in the sections, several in parallel.
-func (r *Report) build(ctx context.Context, s store.Reader, o Options, read *store.Coverage, wanted func(string) bool) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	// The verdicts on providers need the problems too.
-	problems := wanted(SectionProblems) || wanted(SectionVerdict) || wanted(SectionProviders)
-	var wg sync.WaitGroup
-	for _, part := range []func(context.Context, store.Reader, Options, func(string) bool) error{
-		func(ctx context.Context, s store.Reader, o Options, wanted func(string) bool) error {
-			return r.buildCounts(ctx, s, o, read.Sources, wanted)
-		},
-		func(ctx context.Context, s store.Reader, o Options, wanted func(string) bool) (err error) {
-			if problems {
-				find := problem.Find
-				if o.Rows {
-					find = problem.FindRows
-				}
-				r.Problems, err = find(ctx, s, Judged(o.Filter), o.Problems)
-				for i := range r.Problems {
-					p := &r.Problems[i]
-					for j := range p.Evidence {
-						if o.NoWarnings {
-							p.Evidence[j].Warning = ""
-						}
-					}
-					if p.Scan == problem.ScanFlagged {
-						p.Scan = o.command(append([]string{"scan", "--flagged"}, o.RerunProblems...)...)
-					} else if words, ok := strings.CutPrefix(p.Scan, "bouncelog report "); ok {
-						p.Scan = o.command(append([]string{"report"}, strings.Fields(words)...)...)
-					}
-				}
-			}
-			return err
-		},
-		r.buildStanding,
-		func(ctx context.Context, s store.Reader, o Options, wanted func(string) bool) (err error) {
-			if wanted(SectionSenders) {
-				r.Senders, err = r.senders(ctx, s, o)
-			}
-			return err
-		},
-		func(ctx context.Context, s store.Reader, o Options, wanted func(string) bool) error {
-			return r.buildCoverage(ctx, s, o, read, wanted)
-		},
-	} {
-		wg.Go(func() {
-			if err := part(ctx, s, o, wanted); err != nil {
-				cancel(err)
-			}
-		})
-	}
-	wg.Wait()
-	if err := context.Cause(ctx); err != nil {
-		return err
-	}
-	if wanted(SectionPending) {
-		var err error
-		if r.Pending, err = r.pending(ctx, s, o); err != nil {
-			return err
-		}
-	}
-	order := append(Sections(), ListUnknown)
-	slices.SortStableFunc(r.Lists, func(a, b List) int {
-		return cmp.Compare(slices.Index(order, a.Section), slices.Index(order, b.Section))
-	})
-	if !problems {
-		return nil
-	}
-	o.Filter = Judged(o.Filter)
-	r.unreachedAfter = map[string]afterwards{}
-	if err := r.addUnreached(ctx, s, o, r.judged.Rows); err != nil {
-		return err
-	}
-	shown := wanted(SectionVerdict) || wanted(SectionProblems)
-	if shown {
-		if err := r.lookAround(ctx, s, o); err != nil {
-			return err
-		}
-	}
-	r.orderProblems()
-	r.markPartly()
-	if !shown {
-		r.Problems = nil
-	}
-	if !wanted(SectionVerdict) {
-		return nil
-	}
-	return r.buildVerdict(ctx, s, o)
+// A MailOf counts the attempts of the mail of one sender to one recipient.
+type MailOf struct {
+	Sender    string `json:"sender"`
+	Recipient string `json:"recipient"`
+	Attempts  int64  `json:"attempts"`
 }
 
-// buildCounts fills in the sections that come from the counts by route.
-func (r *Report) buildCounts(ctx context.Context, s store.Reader, o Options, sources []store.Source, wanted func(string) bool) (err error) {
-	f := o.Filter
-	if wanted(SectionTotals) || wanted(SectionVerdict) || wanted(SectionProblems) || wanted(SectionProviders) {
-		t, err := totals(ctx, s, f)
-		if err != nil {
-			return err
-		}
-		all := t
-		if r.Filter != nil {
-			if all, err = totals(ctx, s, store.Filter{Since: f.Since, Until: f.Until}); err != nil {
-				return err
-			}
-		}
-		r.messages, r.handled = *all.Messages, all.Delivered+all.Hard+all.Pending
-		if wanted(SectionTotals) || wanted(SectionVerdict) {
-			r.Totals = t
-		}
-	}
-	byProvider := wanted(SectionProviders) || wanted(SectionVerdict)
-	judged := byProvider || wanted(SectionProblems) || wanted(SectionDomains) && IsProvider(o.By) // a verdict on each provider is needed
-	var routes []store.Cell                                                                       // by domain and relay
-	if judged || wanted(SectionChanges) {
-		if routes, err = s.Count(ctx, f, store.ByDomain, store.ByRelay); err != nil {
-			return err
-		}
-	}
-	if judged || wanted(SectionTotals) || wanted(SectionPending) {
-		if r.waits, err = r.queue(ctx, s, Judged(f), routes); err != nil {
-			return err
-		}
-	}
-	if r.Totals != nil && r.waits.known && !r.Filter.partly() {
-		r.Totals.Waiting = &r.waits.total
-	}
-	stated := routes
-	if judged {
-		if stated, err = Stated(ctx, s, f, routes); err != nil {
-			return err
-		}
-	}
-	groups, relays := byProviders(stated)
-	if judged {
-		if err := r.judge(ctx, s, f, stated, groups, relays); err != nil {
-			return err
-		}
-	}
-	var then []store.Cell
-	if wanted(SectionTotals) || wanted(SectionChanges) || byProvider {
-		if then, err = r.compare(ctx, s, o, sources, routes, wanted); err != nil {
-			return err
-		}
-	}
-	if wanted(SectionDomains) {
-		counted := routes
-		if IsProvider(o.By) {
-			counted = stated
-		}
-		byKey, err := r.groups(ctx, s, o, counted)
-		if err != nil {
-			return err
-		}
-		rows, more := r.sortedGroups(byKey, o)
-		r.note(o, List{Section: SectionDomains, Shown: len(rows), Total: len(rows) + more})
-		if o.By == store.ByDomain {
-			r.Domains = rows
-		} else {
-			r.Groups = rows
-		}
-	}
-	if byProvider {
-		p := o
-		p.By, p.Sort, p.Top = ByProvider, "failed", lesser(o.Top)
-		rows, more := r.sortedGroups(groups, p)
-		if r.Comparison == nil || !r.Comparison.Whole() {
-			then = nil // it has another length
-		}
-		if then != nil {
-			past := f
-			past.Since, past.Until = r.Comparison.PreviousSince, r.Comparison.PreviousUntil
-			if then, err = Stated(ctx, s, past, then); err != nil {
-				return err
-			}
-			then = providers(then)
-		}
-		var waits map[string]int64
-		if r.waits.known && !r.Filter.partly() {
-			waits = r.waits.provider
-		}
-		r.ProviderTable = providerTable(groups, relays, then, p.Top, r.judged.marks(), waits)
-		if !ofMessages(f) {
-			r.ProviderTable.dropMessages()
-		}
-		if wanted(SectionProviders) {
-			if waits != nil {
-				for i := range rows {
-					n := waits[rows[i].Key]
-					rows[i].Waiting = &n
-				}
-			}
-			r.Providers = rows
-			r.note(o, List{Section: SectionProviders, Shown: len(rows), Total: len(rows) + more})
-		}
-	}
-	return nil
+// A Comparison compares the period with the previous one. It uses only the hours that the logs
+// cover in both: if two days of the previous week are covered, it compares these two days of each
+// week.
+type Comparison struct {
+	Since         time.Time `json:"since"`
+	Until         time.Time `json:"until"`
+	PreviousSince time.Time `json:"previous_since"`
+	PreviousUntil time.Time `json:"previous_until"`
+	// Hours is the length of the previous period, Covered its compared part, in hours.
+	Hours   int `json:"hours"`
+	Covered int `json:"covered_hours"`
+	// Without holds the gaps of both periods; their hours are excluded from both.
+	Without []Gap  `json:"without,omitempty"`
+	Counts  Counts `json:"counts"` // from Since to Until
+	Before  Counts `json:"previous"`
+
+	parts [][2]time.Duration // compared parts, as offsets from the start of each period
 }
 
-// judge fills in the subjects of verdicts, as they were at the end of the period, regardless of a
-// filter by outcome or reason. routes, groups and relays are of the mail that f selects.
-func (r *Report) judge(ctx context.Context, s store.Reader, f store.Filter, routes, groups []store.Cell, relays map[string]bool) (err error) {
-	if r.Filter.partly() {
-		if routes, err = s.Count(ctx, Judged(f), store.ByDomain, store.ByRelay); err != nil {
-			return err
-		}
-		if routes, err = Stated(ctx, s, Judged(f), routes); err != nil {
-			return err
-		}
-		groups, relays = byProviders(routes)
-	}
-	r.routes = RoutesOf(routes)
-	if groups, err = r.pendingThen(ctx, s, Judged(f), routes, groups); err != nil {
-		return err
-	}
-	r.judged = providerTable(groups, relays, nil, 0, nil, nil)
-	return nil
+// A Gap is a stretch without a delivery attempt where many are usual.
+type Gap struct {
+	From     time.Time `json:"from"`
+	To       time.Time `json:"to"`
+	Expected int64     `json:"expected"`           // usual number of attempts
+	Rotation []string  `json:"rotation,omitempty"` // the two logs around the gap
+	Host     string    `json:"host,omitempty"`     // only of this host: others log meanwhile
 }
 
-// buildStanding fills in the reasons and the recipients.
-func (r *Report) buildStanding(ctx context.Context, s store.Reader, o Options, wanted func(string) bool) (err error) {
-	if wanted(SectionReasons) {
-		if r.Reasons, err = reasons(ctx, s, o.Filter); err != nil {
-			return err
-		}
-		if err := lastTemporary(ctx, s, o.Filter, r.Reasons); err != nil {
-			return err
-		}
-	}
-	if wanted(SectionRecipients) {
-		if err := r.recipients(ctx, s, o); err != nil {
-			return err
-		}
-	}
-	return nil
+// A Host is a mail host in a database that several hosts share: the newest line that its agent
+// stored, and whether it is silent.
+type Host struct {
+	Name     string     `json:"host"` // name of the agent: see ingest.Options
+	Newest   *time.Time `json:"newest_line,omitempty"`
+	Age      float64    `json:"age_seconds,omitempty"` // age of the newest line, for logs that are still written
+	Lines    int64      `json:"lines"`
+	Attempts int64      `json:"attempts"`
+	// Silent: no line came for longer than is usual at this time of day. Expected is the usual
+	// number of attempts in that time; 0: not known.
+	Silent   bool  `json:"silent,omitempty"`
+	Expected int64 `json:"expected,omitempty"`
 }
 
-// buildCoverage fills in the coverage and the contradictory replies.
-func (r *Report) buildCoverage(ctx context.Context, s store.Reader, o Options, read *store.Coverage, wanted func(string) bool) (err error) {
-	f := o.Filter
-	var replies []store.Reply
-	if wanted(SectionContradictions) || wanted(SectionUnparsed) {
-		if replies, err = s.Replies(ctx, f); err != nil {
-			return err
-		}
-	}
-	if wanted(SectionContradictions) {
-		r.Contradictions = r.contradictions(o, replies)
-	}
-	if wanted(SectionTimeline) {
-		if r.Timeline, err = r.timeline(ctx, s, f, o.Days); err != nil {
-			return err
-		}
-		if _, past, _, ok := r.comparable(f, read.Sources, nil); ok {
-			by := store.ByHour
-			if r.ByDay {
-				by = store.ByDay
-			}
-			if r.TimelineBefore, err = overTime(ctx, s, past, by); err != nil {
-				return err
-			}
-		}
-	}
-	if wanted(SectionUnparsed) {
-		gaps, err := r.gaps()
-		if err != nil {
-			return err
-		}
-		r.Unparsed, err = r.coverage(read, o, gapsWithin(gaps, f.Since, f.Until), replies)
-		return err
-	}
-	return nil
+// A Verdict is the report in one sentence, with the problems to act on.
+type Verdict struct {
+	Status   string `json:"status"`
+	Sentence string `json:"sentence"`
+	// Phrases are the parts of the sentence; a rendering emphasises the worst.
+	Phrases []Phrase `json:"-"`
+
+	Going int `json:"going_on"`              // incidents that go on at the end of the period
+	Over  int `json:"ended_since,omitempty"` // those of Going that ended after the period
+	// Act holds at most five ongoing incidents and other problems to examine. Order: ongoing before
+	// ended, ours before others', then by mail returned or waiting a day and by recipients known to be
+	// valid.
+	Act   []Incident `json:"act"`
+	More  int        `json:"more,omitempty"` // ongoing incidents that are not in Act
+	Ended []Incident `json:"ended"`          // in the order of Act
+	// Later holds the incidents that are none of the period and go on at the end of the logs, if that is
+	// at most a day later.
+	Later []Incident `json:"later,omitempty"`
+	// EndedBefore holds the incidents that went on according to the report of the period before, have
+	// ended, and have no refusal in the period.
+	EndedBefore []Incident `json:"ended_before,omitempty"`
+	// Quiet is the time of the last attempt that the section providers counts as refused, if no
+	// incident goes on.
+	Quiet *time.Time `json:"quiet_since,omitempty"`
+	// Background holds the refusals that are no incident.
+	Background *Background `json:"background,omitempty"`
+
+	// Newest is the time of the newest line of the logs. Age is its age at the time of the report,
+	// for logs that are still written.
+	Newest *time.Time `json:"newest_line,omitempty"`
+	Age    float64    `json:"age_seconds,omitempty"`
+	// Ahead is how far the newest line lies in the future, at least a minute; 0: not at all.
+	// Otherwise a clock or a time zone is wrong, and a silence of the log cannot be detected.
+	Ahead float64 `json:"ahead_seconds,omitempty"`
+	// Silence: the logs end before the period, by more than is usual at this time of day.
+	Silence *Silence `json:"silence,omitempty"`
+	// Gaps are the stretches of the period without a log.
+	Gaps []Gap `json:"gaps,omitempty"`
+	// HostGaps are gaps of single hosts, while others log.
+	HostGaps []Gap `json:"host_gaps,omitempty"`
+	// SilentHosts are the silent ones of several mail hosts, while others log.
+	SilentHosts []Host `json:"silent_hosts,omitempty"`
 }
 
-// lesser returns the number of rows of the sections after the domains.
-func lesser(top int) int {
-	if top > 20 || top == 0 {
-		return top
-	}
-	return min(top, 10)
+// A Phrase is a part of a sentence.
+type Phrase struct {
+	Text string
+	Bad  bool
 }
 
-func (r *Report) groups(ctx context.Context, s store.Reader, o Options, routes []store.Cell) ([]store.Cell, error) {
-	switch o.By {
-	case store.ByRelay, ByProvider:
-		return providers(routes), nil
-	case ByRelayHost:
-		return s.Count(ctx, o.Filter, store.ByRelay)
-	case store.ByDomain:
-		if routes != nil { // counted already
-			return merged(routes, func(r *store.Cell) string { return r.Keys[0] }), nil
-		}
-	case store.BySender, store.BySASLUser, store.ByClient:
-		groups, err := s.Count(ctx, o.Filter, o.By)
-		groups = slices.DeleteFunc(groups, func(c store.Cell) bool { return c.Keys[0] == "" })
-		for i := range groups {
-			if groups[i].Keys[0] == nullSender {
-				groups[i].Keys[0] = ""
-			}
-		}
-		return groups, err
-	}
-	return s.Count(ctx, o.Filter, o.By)
+// A Silence is a time without log lines at the end of the period.
+type Silence struct {
+	Since    time.Time `json:"since"`
+	Seconds  float64   `json:"seconds"`
+	Expected int64     `json:"expected"` // usual number of attempts that the filter selects; 0: not known
+	Command  string    `json:"command"`
 }
 
-// nullSender is the null sender in the keys of store.BySender; the report shows it as "".
-const nullSender = "<>"
-
-const hourly = 8 * 24 * time.Hour // maximum length of a timeline by the hour
-
-func (r *Report) timeline(ctx context.Context, s store.Reader, f store.Filter, days bool) ([]Point, error) {
-	if r.Period.Last == nil {
-		return []Point{}, nil
-	}
-	r.ByDay = days || r.Period.First == nil || r.Period.Last.Sub(*r.Period.First) > hourly
-	if r.ByDay {
-		return overTime(ctx, s, f, store.ByDay)
-	}
-	return overTime(ctx, s, f, store.ByHour)
+// Background holds the refusals of every day: few, and a small part of the mail to the same
+// providers.
+type Background struct {
+	Messages  int         `json:"messages"`
+	Providers int         `json:"providers"`
+	Share     table.Share `json:"share"` // of all messages
+	Command   string      `json:"command"`
 }
 
-// hourLayout is the layout of the keys of store.ByHour.
-const hourLayout = "2006-01-02T15:04Z"
+// An Incident is a problem as a report shows it: with one window of time, and the same figures
+// everywhere.
+type Incident struct {
+	ID      string       `json:"id"`                // problem.Problem.ID
+	Problem *int         `json:"problem,omitempty"` // index in the problems, from 0; nil: from no report
+	Level   string       `json:"level"`
+	Title   string       `json:"title"`
+	Short   string       `json:"short"` // the title without the cause
+	Ours    bool         `json:"ours"`
+	Scope   bounce.Scope `json:"scope,omitzero"` // who has to act
+	Ongoing bool         `json:"ongoing"`        // at the end of the period
+	// EndUnknown as in problem.Problem.
+	EndUnknown bool `json:"end_unknown,omitempty"`
 
-// overTime counts by hour or by day (UTC), in order.
-func overTime(ctx context.Context, s store.Reader, f store.Filter, by store.Dimension) ([]Point, error) {
-	groups, err := s.Count(ctx, f, by)
-	if err != nil {
-		return nil, err
-	}
-	return points(groups, by), nil
+	Since   time.Time `json:"since"`
+	Until   time.Time `json:"until"` // the last refusal
+	Ended   string    `json:"ended,omitempty"`
+	EndedAt time.Time `json:"ended_at,omitzero"`
+	// EndedAfter is the last refusal, if no log was read of a time between it and the end: the incident
+	// ended between the two.
+	EndedAfter time.Time `json:"ended_after,omitzero"`
+	// Earlier: Since lies before the period. All figures are for the period.
+	Earlier bool `json:"began_before_period,omitempty"`
+	// After tells how an incident continued that went on at the end of the period; "": not known.
+	// AfterEnded is its end.
+	After      string    `json:"after_period,omitempty"`
+	AfterEnded time.Time `json:"after_period_ended_at,omitzero"`
+
+	// Refused of Tried messages since Since; Before of BeforeTried earlier. A Tried of 0 is not
+	// known.
+	Refused     int         `json:"refused"`
+	Tried       int         `json:"tried,omitempty"`
+	Before      int         `json:"before,omitempty"`
+	BeforeTried int         `json:"before_tried,omitempty"`
+	Share       table.Share `json:"share"`  // of all messages of the period
+	Effect      string      `json:"effect"` // see problem.Problem
+	Lost        int         `json:"lost"`   // messages returned to their senders
+	LostPerDay  float64     `json:"lost_per_day"`
+	Waiting     int         `json:"waiting"` // messages that may still be returned: see problem.Problem
+	Recipients  int         `json:"recipients"`
+	Valid       int         `json:"valid"` // those known to be valid
+
+	SenderDomains []string         `json:"sender_domains,omitempty"`
+	Providers     []string         `json:"providers,omitempty"`
+	ProviderNames []string         `json:"provider_names,omitempty"` // common names of Providers; nil if they are the same
+	Addresses     []string         `json:"addresses,omitempty"`
+	Origins       []problem.Origin `json:"origins,omitempty"` // see problem.Problem
+	Sender        *problem.Mostly  `json:"sender,omitempty"`  // see problem.Problem
+	Hours         []problem.Hour   `json:"-"`
+	Reply         string           `json:"reply,omitempty"`
+	Warning       string           `json:"warning,omitempty"` // the MTA's warning just before such a failure
+	Why           string           `json:"why,omitempty"`
+	Check         string           `json:"check"`
+	Otherwise     string           `json:"other_explanation,omitempty"`
+	Disproved     string           `json:"disproved_by,omitempty"`
+	Command       string           `json:"command"`
+	ListSenders   string           `json:"list_senders,omitempty"` // command that lists many SenderDomains
+
+	// Stuck: the provider takes no mail for a reason of its own. Refused counts the mail that is
+	// not delivered.
+	Stuck bool           `json:"stuck,omitempty"`
+	Queue *problem.Queue `json:"queue,omitempty"` // see problem.Problem
+	Sent  *problem.Sent  `json:"sent,omitempty"`  // see problem.Problem
+	// Remains: see problem.Problem.Remains.
+	Remains bool `json:"-"`
+	// SendAgain: see problem.Problem.SendAgain.
+	SendAgain bool `json:"-"`
+
+	noise   bool
+	expired bool // some of the returned messages expired
 }
 
-// hostsOverTime counts all attempts by logging host and hour.
-func hostsOverTime(ctx context.Context, s store.Reader) (map[string][]Point, error) {
-	cells, err := s.Count(ctx, store.Filter{}, store.ByHour, store.ByHost)
-	if err != nil {
-		return nil, err
-	}
-	groups, hosts := map[string][]store.Cell{}, map[string][]Point{}
-	for i := range cells {
-		groups[cells[i].Keys[1]] = append(groups[cells[i].Keys[1]], cells[i])
-	}
-	for host, cells := range groups {
-		if list := points(cells, store.ByHour); len(list) > 0 {
-			hosts[host] = list
-		}
-	}
-	return hosts, nil
+// A ProviderTable has the most important providers, and the sums of the others, so that each column
+// adds up to its total.
+type ProviderTable struct {
+	Rows  []ProviderRow `json:"rows"`
+	Small *ProviderRow  `json:"small,omitempty"`  // providers with too few messages for a verdict
+	Rest  *ProviderRow  `json:"others,omitempty"` // all other providers
+	Total ProviderRow   `json:"total"`
+	// Compared reports whether RefusedBefore is known.
+	Compared bool `json:"compared"`
 }
 
-// ofAllHosts adds up the attempts of all hosts by hour, in order.
-func ofAllHosts(hosts map[string][]Point, err error) ([]Point, error) {
-	all := map[time.Time]Point{}
-	for _, list := range hosts {
-		for _, p := range list {
-			was := all[p.Time]
-			all[p.Time] = Point{p.Time, was.Delivered + p.Delivered, was.Soft + p.Soft, was.Hard + p.Hard}
-		}
-	}
-	return slices.SortedFunc(maps.Values(all), func(a, b Point) int { return a.Time.Compare(b.Time) }), err
+// A ProviderRow holds the counts of a provider, or the sums of several.
+type ProviderRow struct {
+	Provider  string `json:"provider,omitempty"`
+	Providers int    `json:"providers"` // number of providers in the row
+	Attempts  int64  `json:"attempts"`
+	Delivered int64  `json:"delivered"`
+	Soft      int64  `json:"soft"`
+	// Waiting counts the mail that waits at the end of the period, whenever it was deferred first, once
+	// for each recipient. See Totals.
+	Waiting int64 `json:"waiting"`
+	Hard    int64 `json:"hard"`
+	// Messages counts a message for each domain of its recipients; 0: not known.
+	Messages   int64 `json:"messages,omitempty"`
+	Recipients int64 `json:"recipients"`      // recipients of messages, each once, however often it was tried
+	Failed     int64 `json:"failed_messages"` // messages that failed at least once
+	// Refused and RefusedBefore count failures for a reason on our side or an unnamed one, in the
+	// period and in the previous one.
+	Refused       int64         `json:"refused"`
+	RefusedBefore int64         `json:"refused_before"`
+	Reason        bounce.Reason `json:"reason,omitzero"`
+	Mark          string        `json:"verdict,omitempty"`
+
+	pending int64 // the part of Waiting that was first deferred in the period
+	relay   bool  // it has relays of its own
 }
 
-// points returns the counts of groups by hour or day, in order.
-func points(groups []store.Cell, by store.Dimension) []Point {
-	layout := hourLayout
-	if by == store.ByDay {
-		layout = time.DateOnly
-	}
-	points := make([]Point, 0, len(groups))
-	for _, g := range groups {
-		t, err := time.Parse(layout, g.Keys[0])
-		if err != nil {
-			continue // a five-digit year is a wrong timestamp: it is on no axis, but in the totals
-		}
-		if known(t).IsZero() {
-			continue
-		}
-		points = append(points, Point{t, g.Delivered, g.Soft, g.Hard})
-	}
-	slices.SortFunc(points, func(a, b Point) int { return a.Time.Compare(b.Time) })
-	return points
+// An afterwards is the course of an incident after the period; see Incident.After.
+type afterwards struct {
+	state string
+	ended time.Time
+	last  time.Time // the last refusal before it; zero: that of the period
 }
 
-// known returns t, or zero if no line has that time.
-func known(t time.Time) time.Time {
-	if !when.Known(t) {
-		return time.Time{}
-	}
-	return t
+// Only is the filter of a report without its period.
+type Only struct {
+	Domain       string           `json:"domain,omitempty"` // of the recipient
+	SenderDomain string           `json:"sender_domain,omitempty"`
+	Relay        string           `json:"relay,omitempty"`
+	Host         string           `json:"host,omitempty"` // the host that logged
+	MTA          bounce.MTA       `json:"mta,omitempty"`
+	Outcomes     []bounce.Outcome `json:"outcomes,omitempty"` // any of them
+	Reasons      []bounce.Reason  `json:"reasons,omitempty"`  // any of them
 }
 
-func optional(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	t = t.UTC()
-	return &t
+// Routes map attempts to providers, as the tables of a report count them.
+type Routes struct {
+	usual *usual
+	cells []store.Cell
 }
 
-// counts returns the counts of c; if messages is set, with the number of messages.
-func counts(c *store.Tally, messages bool) Counts {
-	n := Counts{c.Attempts, c.Delivered, c.Soft, c.Hard, c.Recovered, c.Pending, c.Expired, nil}
-	if messages {
-		n.Messages = &c.Messages
-	}
-	return n
+// usual maps a domain to the provider that receives most of its mail. If an attempt reached no
+// relay, it counts with that provider. A hop of one's own, such as a content filter, does not
+// count, unless all mail leaves through it.
+type usual struct {
+	most map[string]*store.Cell // by domain
+	of   map[string]string      // provider by relay
 }
 
-func totals(ctx context.Context, s store.Reader, f store.Filter) (*Totals, error) {
-	c, err := store.CountAll(ctx, s, f)
-	if err != nil {
-		return nil, err
-	}
-	whole, err := s.Discarded(ctx, f)
-	if err != nil {
-		return nil, err
-	}
-	t := &Totals{
-		Counts:           counts(&c, ofMessages(f)),
-		NotificationSoft: c.NullSoft,
-		NotificationHard: c.NullHard,
-		Handoff:          c.Handoff,
-		Discarded:        c.Discarded + whole,
-		Probe:            c.Probe,
-		Soft5xx:          c.Soft5xx,
-	}
-	if c.Attempts > 0 {
-		t.DeliveredRate = float64(c.Delivered) / float64(c.Attempts)
-		t.SoftRate = float64(c.Soft) / float64(c.Attempts)
-		t.HardRate = float64(c.Hard) / float64(c.Attempts)
-	}
-	return t, nil
+// A List tells how much of a section's list the report holds.
+type List struct {
+	Section string `json:"section"` // or ListUnknown
+	Shown   int    `json:"shown"`
+	Total   int    `json:"total"`
+	// Least: there are more than Total; the count stopped there.
+	Least bool   `json:"at_least,omitempty"`
+	More  string `json:"more,omitempty"` // command that shows the whole list
+	// LeftOut is the number of candidates that are not of the list, and WhyNot the command that says why
+	// each is not.
+	LeftOut int    `json:"left_out,omitempty"`
+	WhyNot  string `json:"why_not,omitempty"`
 }
 
-// sortedGroups returns the groups with attempts, in order. more is the number of groups that Top
-// omits.
-func (r *Report) sortedGroups(groups []store.Cell, o Options) (rows []Group, more int) {
-	// Omitted groups need no texts.
-	list := make([]*store.Cell, 0, len(groups))
-	for i := range groups {
-		if g := &groups[i]; g.Attempts+g.Pending > 0 { // others have only hand-offs and probes
-			list = append(list, g)
-		}
-	}
-	key := func(g *store.Cell) int64 {
-		switch o.Sort {
-		case "hard":
-			return g.Hard
-		case "soft":
-			return g.Soft
-		case "delivered":
-			return g.Delivered
-		case "attempts":
-			return g.Attempts
-		case "pending":
-			return g.Pending
-		case "expired":
-			return g.Expired
-		case "recovered":
-			return g.Recovered
-		case "messages":
-			if o.By == store.ByRecipient {
-				return Recipients(&g.Counts)
-			}
-			return g.Messages
-		}
-		return g.Hard + g.Soft
-	}
-	order := func(a, b *store.Cell) int {
-		if o.Sort == "key" {
-			return strings.Compare(a.Keys[0], b.Keys[0])
-		}
-		return cmp.Or(cmp.Compare(key(b), key(a)), cmp.Compare(b.Hard, a.Hard),
-			cmp.Compare(b.Attempts, a.Attempts), strings.Compare(a.Keys[0], b.Keys[0]))
-	}
-	var blocking map[string]bool
-	if IsProvider(o.By) {
-		blocking = r.judged.blocking()
-	}
-	if byFailed := order; blocking != nil && o.Sort == "failed" { // providers that block us
-		order = func(a, b *store.Cell) int {
-			return cmp.Or(cmp.Compare(bit(blocking[b.Keys[0]]), bit(blocking[a.Keys[0]])), byFailed(a, b))
-		}
-	}
-	slices.SortFunc(list, order)
-	if o.Top > 0 && len(list) > o.Top {
-		more = len(list) - o.Top
-		if o.By == store.ByDay || o.By == store.ByHour {
-			list = list[more:] // keep the newest
-		} else {
-			list = list[:o.Top]
-		}
-	}
-	messages := ofMessages(o.Filter) && o.By != store.ByReason // a message has a reason for some of its recipients only
-	rows = make([]Group, 0, len(list))
-	for _, g := range list {
-		row := Group{Key: g.Keys[0], Counts: counts(&g.Tally, messages), Recipients: Recipients(&g.Counts)}
-		if o.By == store.ByRecipient && messages {
-			row.Messages = &row.Recipients // the store counts a message with its first recipient
-		}
-		if o.By == store.ByDomain {
-			row.Domain = row.Key
-		}
-		row.Reason, row.Refused = mainReason(g.Reasons), refused(g.Reasons)
-		row.Blocks = blocking[row.Key]
-		for reason, n := range g.Reasons {
-			if row.Reasons == nil {
-				row.Reasons = make(map[string]int64, len(g.Reasons))
-			}
-			row.Reasons[reason.String()] = n
-		}
-		rows = append(rows, row)
-	}
-	return rows, more
+// A queue is the mail that waits at the end of the period, whenever it was deferred first: by
+// recipients of messages.
+type queue struct {
+	known    bool
+	total    int64
+	provider map[string]int64
+	list     []*Wait // of a past period, the oldest first
+	// pending is the part that was first deferred within a past period.
+	pending map[string]int64
 }
 
-func bit(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
+// A Contradiction is a kind of replies whose parts contradict each other, or whose code contradicts
+// the MTA's decision.
+type Contradiction struct {
+	Kind     string               `json:"kind"`
+	Meaning  string               `json:"meaning"`
+	Attempts int64                `json:"attempts"`
+	Replies  []ContradictoryReply `json:"replies"` // the most frequent
 }
 
-func reasons(ctx context.Context, s store.Reader, f store.Filter) ([]ReasonCount, error) {
-	groups, err := s.Count(ctx, f, store.ByReason)
-	if err != nil {
-		return nil, err
-	}
-	rows := []ReasonCount{}
-	for _, g := range groups {
-		if g.Soft+g.Hard == 0 {
-			continue
-		}
-		reason, ok := bounce.ParseReason(g.Keys[0])
-		if !ok {
-			return nil, fmt.Errorf("the store knows a reason %q that this program does not", g.Keys[0])
-		}
-		t := judge.ReasonText(reason)
-		rows = append(rows, ReasonCount{Reason: reason, Scope: t.Scope, Soft: g.Soft, Hard: g.Hard, Meaning: t.Meaning, Do: slices.Clone(t.Do)})
-	}
-	slices.SortFunc(rows, func(a, b ReasonCount) int {
-		return cmp.Or(cmp.Compare(b.Soft+b.Hard, a.Soft+a.Hard), cmp.Compare(b.Hard, a.Hard), cmp.Compare(a.Reason, b.Reason))
-	})
-	return rows, nil
+// A ContradictoryReply is an example with its count.
+type ContradictoryReply struct {
+	Text     string `json:"text"`
+	Attempts int64  `json:"attempts"`
 }
 
-func (r *Report) recipients(ctx context.Context, s store.Reader, o Options) error {
-	f, ok := o.Filter.Restrict(store.Faults)
-	f.Outcomes = []bounce.Outcome{bounce.Hard}
-	r.Recipients = []Recipient{}
-	if !ok || len(o.Filter.Outcomes) > 0 && !slices.Contains(o.Filter.Outcomes, bounce.Hard) {
-		return nil
-	}
-	f.Undelivered = true
-	n := 0
-	if o.Top > 0 && !r.Named { // among other sections all rows would cost more than the others together
-		n = 3*o.Top + 20 // a rule may show that some are not about the address
-	}
-	var all []store.Recipient
-	for h, err := range s.Recipients(ctx, f, n) {
-		if err != nil {
-			return err
-		}
-		all = append(all, *h)
-	}
-	d, err := doubtsOf(ctx, s, f, all)
-	if err != nil {
-		return err
-	}
-	seen := len(all)
-	for i := range all {
-		if x, ok := suppression(&all[i], 1, d); ok {
-			r.Recipients = append(r.Recipients, Recipient{x.Recipient, x.Failures, x.Reason, x.Since, x.Last, x.LastDelivered, x.Response})
-		}
-	}
-	slices.SortFunc(r.Recipients, func(a, b Recipient) int {
-		return cmp.Or(cmp.Compare(b.Hard, a.Hard), b.Last.Compare(a.Last), strings.Compare(a.Recipient, b.Recipient))
-	})
-	l := List{Section: SectionRecipients, Total: len(r.Recipients), Least: n > 0 && seen == n}
-	if l.LeftOut = seen - l.Total; l.LeftOut > 0 {
-		l.WhyNot = o.command("suppress", "--why-not")
-	}
-	if o.Top > 0 && len(r.Recipients) > o.Top {
-		r.Recipients = r.Recipients[:o.Top]
-	}
-	l.Shown = len(r.Recipients)
-	r.note(o, l)
-	return nil
+// Pending is a recipient of a message that is still queued, with the reason.
+type Pending struct {
+	Recipient string        `json:"recipient"`
+	Sender    *string       `json:"sender,omitempty"` // "": the null sender; absent: not known
+	QueueID   string        `json:"queue_id"`
+	Host      string        `json:"host,omitempty"`
+	Arrived   *time.Time    `json:"arrived,omitempty"`
+	FirstSoft time.Time     `json:"first_soft"`
+	LastTry   time.Time     `json:"last_try"`
+	Relay     string        `json:"relay,omitempty"`
+	Reason    bounce.Reason `json:"reason"`
+	Code      uint16        `json:"code,omitempty"`
+	Response  string        `json:"response"`
+	Frozen    bool          `json:"frozen,omitempty"` // held until somebody acts; not retried
+}
+
+// Senders holds the failed attempts by sender, login and client: a stolen account or an abused form
+// stands out.
+type Senders struct {
+	// Since is the start of the counts if they do not cover the whole period: with very many
+	// failures only the last day is counted.
+	Since     *time.Time    `json:"since,omitempty"`
+	Senders   []SenderCount `json:"senders"`    // by envelope sender
+	SASLUsers []SenderCount `json:"sasl_users"` // by login
+	Clients   []SenderCount `json:"clients"`    // by the address that submitted the mail
+}
+
+// A SenderCount holds the failed attempts of one sender, login or client.
+type SenderCount struct {
+	Key    string        `json:"key"`
+	Failed int64         `json:"failed"`
+	Soft   int64         `json:"soft"`
+	Hard   int64         `json:"hard"`
+	Share  float64       `json:"share"` // of all hard failures, 0 to 1
+	Reason bounce.Reason `json:"reason"`
 }

@@ -41,20 +41,6 @@ type Fact struct {
 // is not folded, so that it can be copied.
 type Note struct{ Text, Command string }
 
-// A List tells how much of a section's list the report holds.
-type List struct {
-	Section string `json:"section"` // or ListUnknown
-	Shown   int    `json:"shown"`
-	Total   int    `json:"total"`
-	// Least: there are more than Total; the count stopped there.
-	Least bool   `json:"at_least,omitempty"`
-	More  string `json:"more,omitempty"` // command that shows the whole list
-	// LeftOut is the number of candidates that are not of the list, and WhyNot the command that says why
-	// each is not.
-	LeftOut int    `json:"left_out,omitempty"`
-	WhyNot  string `json:"why_not,omitempty"`
-}
-
 // ListUnknown is the list of replies that no rule matches, in the section unparsed.
 const ListUnknown = "unknown_replies"
 

@@ -241,17 +241,6 @@ const (
 	gapsTold   = 3
 )
 
-// End returns when an incident ended, as far as the log shows.
-func (in *Incident) End() time.Time {
-	switch {
-	case !in.AfterEnded.IsZero():
-		return in.AfterEnded
-	case !in.EndedAt.IsZero():
-		return in.EndedAt
-	}
-	return in.Until
-}
-
 // others returns the problems without a card in the verdict.
 func (r *Report) others() (list []int) {
 	shown := map[int]bool{}

@@ -134,3 +134,14 @@ func AgeWords(newest, now time.Time) string {
 	}
 	return when.Span(now.Sub(newest)) + " ago"
 }
+
+const (
+	gapExpected = 20  // minimum number of missing attempts in a gap
+	gapsShown   = 10  // gaps shown, the longest
+	gapDays     = 200 // days read
+	profileDays = 3   // minimum number of days to distinguish the hours of the day
+
+	hostGap      = 12 * time.Hour     // length of a gap of one host, at least; higher: fewer gaps
+	hostGapKnown = 7 * 24 * time.Hour // the host logs so long before, at least: a week has a weekend
+	hostGapTimes = 2                  // times its longest other silence, at least
+)

@@ -12,22 +12,6 @@ import (
 	"bouncelog/store"
 )
 
-// Pending is a recipient of a message that is still queued, with the reason.
-type Pending struct {
-	Recipient string        `json:"recipient"`
-	Sender    *string       `json:"sender,omitempty"` // "": the null sender; absent: not known
-	QueueID   string        `json:"queue_id"`
-	Host      string        `json:"host,omitempty"`
-	Arrived   *time.Time    `json:"arrived,omitempty"`
-	FirstSoft time.Time     `json:"first_soft"`
-	LastTry   time.Time     `json:"last_try"`
-	Relay     string        `json:"relay,omitempty"`
-	Reason    bounce.Reason `json:"reason"`
-	Code      uint16        `json:"code,omitempty"`
-	Response  string        `json:"response"`
-	Frozen    bool          `json:"frozen,omitempty"` // held until somebody acts; not retried
-}
-
 // Since returns when the waiting began.
 func (p *Pending) Since() time.Time {
 	if p.Arrived != nil {
@@ -135,27 +119,6 @@ func queuedThen(ctx context.Context, s store.Reader, waits []*Wait) (list []stor
 	return list, nil
 }
 
-// Senders holds the failed attempts by sender, login and client: a stolen account or an abused form
-// stands out.
-type Senders struct {
-	// Since is the start of the counts if they do not cover the whole period: with very many
-	// failures only the last day is counted.
-	Since     *time.Time    `json:"since,omitempty"`
-	Senders   []SenderCount `json:"senders"`    // by envelope sender
-	SASLUsers []SenderCount `json:"sasl_users"` // by login
-	Clients   []SenderCount `json:"clients"`    // by the address that submitted the mail
-}
-
-// A SenderCount holds the failed attempts of one sender, login or client.
-type SenderCount struct {
-	Key    string        `json:"key"`
-	Failed int64         `json:"failed"`
-	Soft   int64         `json:"soft"`
-	Hard   int64         `json:"hard"`
-	Share  float64       `json:"share"` // of all hard failures, 0 to 1
-	Reason bounce.Reason `json:"reason"`
-}
-
 const (
 	standsOutLeast = 20  // hard failures
 	standsOutShare = 0.3 // of all hard failures
@@ -223,21 +186,6 @@ func senderCounts(groups []store.Cell, hard int64) []SenderCount {
 		return cmp.Or(cmp.Compare(b.Hard, a.Hard), cmp.Compare(b.Failed, a.Failed), strings.Compare(a.Key, b.Key))
 	})
 	return rows
-}
-
-// A Contradiction is a kind of replies whose parts contradict each other, or whose code contradicts
-// the MTA's decision.
-type Contradiction struct {
-	Kind     string               `json:"kind"`
-	Meaning  string               `json:"meaning"`
-	Attempts int64                `json:"attempts"`
-	Replies  []ContradictoryReply `json:"replies"` // the most frequent
-}
-
-// A ContradictoryReply is an example with its count.
-type ContradictoryReply struct {
-	Text     string `json:"text"`
-	Attempts int64  `json:"attempts"`
 }
 
 // The kinds of contradictions, in the order of the checks.

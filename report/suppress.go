@@ -112,13 +112,6 @@ func compareAddresses(a, b string) int {
 	return cmp.Or(strings.Compare(a[i+1:], b[j+1:]), strings.Compare(a, b))
 }
 
-// OwnFault reports whether a failure is permanent and lies with the recipient's address.
-func OwnFault(o bounce.Outcome, v *bounce.Verdict) bool {
-	return o == bounce.Hard && v.Reason.AboutAddress() && (v.Scope == bounce.ScopeRecipient || v.Scope == bounce.NoScope)
-}
-
-func ownFault(x *store.Fault) bool { return OwnFault(x.Outcome, &x.Verdict) }
-
 func suppression(h *store.Recipient, least int64, d doubts) (s Suppression, ok bool) {
 	s = Suppression{Recipient: h.Address, LastDelivered: optional(h.LastDelivered)}
 	doubted := false

@@ -27,32 +27,6 @@ const unreachedAtMost = 20
 // fullLeast is the minimum number of full mailboxes of a provider whose storage may be full.
 const fullLeast = 10
 
-// theirs are the reasons of failures on the receiving side, if it was contacted. A rate limit is the
-// receiver's trouble only if it stopped all mail: see problem.Unreached.Stalled.
-var theirs = bounce.Reasons(func(r bounce.Reason) bool {
-	return r == bounce.RateLimited || r != bounce.Expired && judge.ReasonText(r).Scope == bounce.ScopeRemote
-})
-
-// theirs are the reasons of the failures of a row. Greylisting counts only if it never ends, and a reason
-// that lies with this side only if the provider takes nothing: see problem.Unreached.Dead.
-func (x *unreachedRow) theirs() []bounce.Reason {
-	if !slices.Contains(theirs, x.Reason) {
-		return append(slices.Clone(theirs), x.Reason)
-	}
-	return theirs
-}
-
-// anyReason reports whether a provider that takes nothing may be an incident for a reason that is neither
-// its own nor the recipients'.
-func (x *unreachedRow) anyReason() bool {
-	return (x.Mark == MarkRefuses || x.Mark == MarkFails || x.Mark == MarkTakes) && max(x.lost(), x.Failed) >= markLeast && (problem.AsksSender(x.Reason) || x.Reason == bounce.MailboxFull)
-}
-
-// losing are the reasons for which the mail of a row is given up: what expires failed for one of theirs.
-func (x *unreachedRow) losing() []bounce.Reason {
-	return append(slices.Clone(x.theirs()), bounce.Expired)
-}
-
 // addUnreached adds to the problems the providers to which most mail is not delivered for a reason
 // of theirs: those with the most such messages, except those that another problem explains at the
 // same time. Of providers with little such mail it adds those that took some before and none for
@@ -156,29 +130,6 @@ func (r *Report) addUnreached(ctx context.Context, s store.Reader, o Options, ro
 		}
 	}
 	return nil
-}
-
-// An unreachedRow is a provider to which most mail may not be delivered.
-type unreachedRow struct {
-	*ProviderRow
-	// name is the domain of the mail if all of it is for one, else the name of the provider. A server that
-	// is dead all day has no name in the log of that day.
-	name       string
-	to         *store.Destination      // its relays and domains; nil: the domain name
-	failed     map[string]int64        // attempts that failed for a reason of theirs, by the recipients' domain
-	relayless  map[string]int64        // those of them that reached no relay
-	store.Span                         // span of its failures in the period
-	little     bool                    // too little mail is undelivered for an incident, unless the provider died
-	takes      bool                    // it took mail around the period
-	hours      []store.Cell            // around the period; see courseOf
-	detail     string                  // most frequent detail of its main reason in the period
-	most       int64                   // number of failures with that detail
-	reasons    map[bounce.Reason]int64 // failures in the period, by reason
-	back       time.Time               // when it took mail again, of one that died; see returned
-	taken      int64                   // messages taken since back
-	retried    int                     // until back: see problem.Queue.Retried
-	part       *partOf                 // nil: the row is a whole provider
-	older      int64                   // of a part: the mail that waits at the end of the period, at most
 }
 
 // served returns the cells of the providers in rows, by provider.
@@ -309,23 +260,6 @@ func (r *Report) returned(ctx context.Context, s store.Reader, o Options, x *unr
 	}
 	x.hours = x.hours[:until]
 	return nil
-}
-
-// failuresOf counts the failures on the provider's side.
-func (x *unreachedRow) failuresOf(c *store.Cell) (failures int64) {
-	for _, reason := range x.theirs() {
-		failures += c.Reasons[reason]
-	}
-	return failures
-}
-
-// undelivered returns the messages that the incident concerns: of one that is over those that failed
-// at first, too.
-func (x *unreachedRow) undelivered() int64 {
-	if x.back.IsZero() {
-		return x.lost()
-	}
-	return x.Failed
 }
 
 const (

@@ -26,145 +26,6 @@ const (
 	StatusUnknown  = "unknown"  // no verdict: see Report.NoVerdict
 )
 
-// A Verdict is the report in one sentence, with the problems to act on.
-type Verdict struct {
-	Status   string `json:"status"`
-	Sentence string `json:"sentence"`
-	// Phrases are the parts of the sentence; a rendering emphasises the worst.
-	Phrases []Phrase `json:"-"`
-
-	Going int `json:"going_on"`              // incidents that go on at the end of the period
-	Over  int `json:"ended_since,omitempty"` // those of Going that ended after the period
-	// Act holds at most five ongoing incidents and other problems to examine. Order: ongoing before
-	// ended, ours before others', then by mail returned or waiting a day and by recipients known to be
-	// valid.
-	Act   []Incident `json:"act"`
-	More  int        `json:"more,omitempty"` // ongoing incidents that are not in Act
-	Ended []Incident `json:"ended"`          // in the order of Act
-	// Later holds the incidents that are none of the period and go on at the end of the logs, if that is
-	// at most a day later.
-	Later []Incident `json:"later,omitempty"`
-	// EndedBefore holds the incidents that went on according to the report of the period before, have
-	// ended, and have no refusal in the period.
-	EndedBefore []Incident `json:"ended_before,omitempty"`
-	// Quiet is the time of the last attempt that the section providers counts as refused, if no
-	// incident goes on.
-	Quiet *time.Time `json:"quiet_since,omitempty"`
-	// Background holds the refusals that are no incident.
-	Background *Background `json:"background,omitempty"`
-
-	// Newest is the time of the newest line of the logs. Age is its age at the time of the report,
-	// for logs that are still written.
-	Newest *time.Time `json:"newest_line,omitempty"`
-	Age    float64    `json:"age_seconds,omitempty"`
-	// Ahead is how far the newest line lies in the future, at least a minute; 0: not at all.
-	// Otherwise a clock or a time zone is wrong, and a silence of the log cannot be detected.
-	Ahead float64 `json:"ahead_seconds,omitempty"`
-	// Silence: the logs end before the period, by more than is usual at this time of day.
-	Silence *Silence `json:"silence,omitempty"`
-	// Gaps are the stretches of the period without a log.
-	Gaps []Gap `json:"gaps,omitempty"`
-	// HostGaps are gaps of single hosts, while others log.
-	HostGaps []Gap `json:"host_gaps,omitempty"`
-	// SilentHosts are the silent ones of several mail hosts, while others log.
-	SilentHosts []Host `json:"silent_hosts,omitempty"`
-}
-
-// A Phrase is a part of a sentence.
-type Phrase struct {
-	Text string
-	Bad  bool
-}
-
-// A Silence is a time without log lines at the end of the period.
-type Silence struct {
-	Since    time.Time `json:"since"`
-	Seconds  float64   `json:"seconds"`
-	Expected int64     `json:"expected"` // usual number of attempts that the filter selects; 0: not known
-	Command  string    `json:"command"`
-}
-
-// Background holds the refusals of every day: few, and a small part of the mail to the same
-// providers.
-type Background struct {
-	Messages  int         `json:"messages"`
-	Providers int         `json:"providers"`
-	Share     table.Share `json:"share"` // of all messages
-	Command   string      `json:"command"`
-}
-
-// An Incident is a problem as a report shows it: with one window of time, and the same figures
-// everywhere.
-type Incident struct {
-	ID      string       `json:"id"`                // problem.Problem.ID
-	Problem *int         `json:"problem,omitempty"` // index in the problems, from 0; nil: from no report
-	Level   string       `json:"level"`
-	Title   string       `json:"title"`
-	Short   string       `json:"short"` // the title without the cause
-	Ours    bool         `json:"ours"`
-	Scope   bounce.Scope `json:"scope,omitzero"` // who has to act
-	Ongoing bool         `json:"ongoing"`        // at the end of the period
-	// EndUnknown as in problem.Problem.
-	EndUnknown bool `json:"end_unknown,omitempty"`
-
-	Since   time.Time `json:"since"`
-	Until   time.Time `json:"until"` // the last refusal
-	Ended   string    `json:"ended,omitempty"`
-	EndedAt time.Time `json:"ended_at,omitzero"`
-	// EndedAfter is the last refusal, if no log was read of a time between it and the end: the incident
-	// ended between the two.
-	EndedAfter time.Time `json:"ended_after,omitzero"`
-	// Earlier: Since lies before the period. All figures are for the period.
-	Earlier bool `json:"began_before_period,omitempty"`
-	// After tells how an incident continued that went on at the end of the period; "": not known.
-	// AfterEnded is its end.
-	After      string    `json:"after_period,omitempty"`
-	AfterEnded time.Time `json:"after_period_ended_at,omitzero"`
-
-	// Refused of Tried messages since Since; Before of BeforeTried earlier. A Tried of 0 is not
-	// known.
-	Refused     int         `json:"refused"`
-	Tried       int         `json:"tried,omitempty"`
-	Before      int         `json:"before,omitempty"`
-	BeforeTried int         `json:"before_tried,omitempty"`
-	Share       table.Share `json:"share"`  // of all messages of the period
-	Effect      string      `json:"effect"` // see problem.Problem
-	Lost        int         `json:"lost"`   // messages returned to their senders
-	LostPerDay  float64     `json:"lost_per_day"`
-	Waiting     int         `json:"waiting"` // messages that may still be returned: see problem.Problem
-	Recipients  int         `json:"recipients"`
-	Valid       int         `json:"valid"` // those known to be valid
-
-	SenderDomains []string         `json:"sender_domains,omitempty"`
-	Providers     []string         `json:"providers,omitempty"`
-	ProviderNames []string         `json:"provider_names,omitempty"` // common names of Providers; nil if they are the same
-	Addresses     []string         `json:"addresses,omitempty"`
-	Origins       []problem.Origin `json:"origins,omitempty"` // see problem.Problem
-	Sender        *problem.Mostly  `json:"sender,omitempty"`  // see problem.Problem
-	Hours         []problem.Hour   `json:"-"`
-	Reply         string           `json:"reply,omitempty"`
-	Warning       string           `json:"warning,omitempty"` // the MTA's warning just before such a failure
-	Why           string           `json:"why,omitempty"`
-	Check         string           `json:"check"`
-	Otherwise     string           `json:"other_explanation,omitempty"`
-	Disproved     string           `json:"disproved_by,omitempty"`
-	Command       string           `json:"command"`
-	ListSenders   string           `json:"list_senders,omitempty"` // command that lists many SenderDomains
-
-	// Stuck: the provider takes no mail for a reason of its own. Refused counts the mail that is
-	// not delivered.
-	Stuck bool           `json:"stuck,omitempty"`
-	Queue *problem.Queue `json:"queue,omitempty"` // see problem.Problem
-	Sent  *problem.Sent  `json:"sent,omitempty"`  // see problem.Problem
-	// Remains: see problem.Problem.Remains.
-	Remains bool `json:"-"`
-	// SendAgain: see problem.Problem.SendAgain.
-	SendAgain bool `json:"-"`
-
-	noise   bool
-	expired bool // some of the returned messages expired
-}
-
 // The values of Incident.After.
 const (
 	AfterGoingOn = "going_on" // also at the end of the logs
@@ -579,18 +440,6 @@ func (r *Report) Course(in *Incident) string {
 	return "ended " + r.EndWords(in)
 }
 
-// End returns the time up to which the report has data: the end of its period, or the last line of
-// the logs if that is earlier.
-func (r *Report) End() time.Time {
-	if u := r.Period.Until; u != nil && u.Before(r.AsOf) {
-		return *u
-	}
-	return r.AsOf
-}
-
-// Past reports whether the logs go on after the period.
-func (r *Report) Past() bool { return r.End().Before(r.AsOf) }
-
 // refusals returns f limited to refusals.
 func refusals(f store.Filter) store.Filter {
 	f, _ = f.Restrict(bounce.Reasons(bounce.Reason.RefusesSender))
@@ -778,4 +627,18 @@ func (v *Verdict) say(r *Report) {
 	for _, p := range v.Phrases {
 		v.Sentence += p.Text
 	}
+}
+
+// IsBackground reports whether every server has such an incident every day.
+func (in *Incident) IsBackground() bool { return in.noise || in.Level == problem.Watch }
+
+// End returns when an incident ended, as far as the log shows.
+func (in *Incident) End() time.Time {
+	switch {
+	case !in.AfterEnded.IsZero():
+		return in.AfterEnded
+	case !in.EndedAt.IsZero():
+		return in.EndedAt
+	}
+	return in.Until
 }

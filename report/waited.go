@@ -63,17 +63,6 @@ func (r *Report) waitsThen(ctx context.Context, s store.Reader, f store.Filter) 
 	return kept, true, nil
 }
 
-// A queue is the mail that waits at the end of the period, whenever it was deferred first: by
-// recipients of messages.
-type queue struct {
-	known    bool
-	total    int64
-	provider map[string]int64
-	list     []*Wait // of a past period, the oldest first
-	// pending is the part that was first deferred within a past period.
-	pending map[string]int64
-}
-
 // queue returns the mail of f that waits at the end of the period. A store counts the mail that waits
 // now; see waitsThen for a past period. routes are of the mail of the period.
 func (r *Report) queue(ctx context.Context, s store.Reader, f store.Filter, routes []store.Cell) (*queue, error) {
