@@ -2,6 +2,7 @@ package parser
 
 import (
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -14,9 +15,18 @@ import (
 // ("queued as ID"), and another host or instance logs the arrival of a message with that id and the
 // same Message-ID. Its lines may come before or after the delivery's, since they reach a log server by
 // different ways. The reply alone proves nothing, since any server may say anything.
+//
+// A relay may also hand the mail back: a filter appliance between two queue ids of one host. Its reply names no
+// queue id of this log, so the proof is that most messages that it takes arrive from its address again, with
+// their Message-ID. It is believed of addresses of private networks only, which no stranger has: a list server
+// elsewhere sends a post back, too.
 
-// hops are the relays that pass mail on to another host or instance.
+// hops are the relays that pass mail on to another host or instance, or hand it back.
 type hops struct {
+	back map[string]*returns // by address
+	sent map[string]*passage // by Message-ID: the last delivery to a relay that may hand it back
+	came map[string]passage  // by Message-ID: the last arrival from such an address
+
 	known   map[string]bool  // by address
 	grown   bool             // since the last call of found
 	claimed map[uint64]claim // by the hash of the next queue id; of deliveries that nothing proves yet
@@ -31,9 +41,27 @@ type claim struct {
 	mta                         bounce.MTA
 }
 
+// returns counts the messages that a relay took, and those of them that arrived from it again.
+type returns struct{ taken, back int }
+
+// A passage is a message on its way to or from a relay that may hand it back.
+type passage struct {
+	relay, id, login string
+	log              int32 // see key
+	back             bool  // it arrived again
+}
+
 const (
 	maxHops   = 1000 // relays; after that, no more are found
 	maxClaims = 4096 // deliveries; after that, all are forgotten
+	maxReturn = 1000 // messages of a relay that are counted; after that, older ones count half
+	// A relay hands mail back if at least backLeast messages arrived again, and two thirds of those that it took: a
+	// filter keeps some; a mail store forwards a few.
+	backLeast = 5
+	// backMark marks the address of a relay that hands mail back, in the list of known hops.
+	backMark = "back:"
+	// maxMessageID is the longest Message-ID that is kept for this purpose, in bytes.
+	maxMessageID = 250
 	// clockDifference is the largest expected difference of the clocks of two hosts, in seconds.
 	clockDifference = 2
 )
@@ -44,18 +72,109 @@ func (s *hops) know(list []string) {
 		s.known = make(map[string]bool)
 	}
 	for _, ip := range list[:min(len(list), maxHops)] {
+		if ip, ok := strings.CutPrefix(ip, backMark); ok {
+			s.returnsOf(ip).taken, s.returnsOf(ip).back = backLeast, backLeast
+			continue
+		}
 		s.known[ip] = true
 	}
 }
 
 // found returns the sorted addresses of all hops, if some were found since the last call; otherwise
-// nil.
+// nil. Those that hand mail back have the prefix backMark.
 func (s *hops) found() []string {
 	if !s.grown {
 		return nil
 	}
 	s.grown = false
-	return slices.Sorted(maps.Keys(s.known))
+	list := slices.Collect(maps.Keys(s.known))
+	for ip, r := range s.back {
+		if r.hop() {
+			list = append(list, backMark+ip)
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// hop reports whether the relay hands mail back.
+func (r *returns) hop() bool { return r.back >= backLeast && 3*r.back >= 2*r.taken }
+
+// returnsOf returns the counts of a relay; those of too many are counted together.
+func (s *hops) returnsOf(ip string) *returns {
+	if s.back == nil {
+		s.back = make(map[string]*returns)
+	}
+	if s.back[ip] == nil {
+		if len(s.back) >= maxHops {
+			return new(returns)
+		}
+		s.back[ip] = new(returns)
+	}
+	return s.back[ip]
+}
+
+// handsBack counts a message that a relay took, and reports whether that relay hands mail back, so that the
+// message continues under another queue id.
+func (s *hops) handsBack(e *queued, relay string) bool {
+	id := e.value(fieldMessageID)
+	if len(id) == 0 || len(id) > maxMessageID || !privateAddress(relay) {
+		return false
+	}
+	r, was := s.returnsOf(relay), s.sent[string(id)]
+	if was == nil || was.relay != relay || was.id != string(e.value(fieldID)) { // else it has several recipients
+		if r.taken++; r.taken > maxReturn {
+			r.taken, r.back = r.taken/2, r.back/2
+		}
+		if s.sent == nil || len(s.sent) >= maxClaims {
+			s.sent = make(map[string]*passage)
+		}
+		was = &passage{relay: relay, id: string(e.value(fieldID)), login: string(e.value(fieldSASL)), log: e.log}
+		s.sent[string(id)] = was
+		if came, ok := s.came[string(id)]; ok { // before the relay replied
+			s.arrive(was, r, &came)
+		}
+	}
+	return r.hop()
+}
+
+// arrive counts a message that arrived from the relay that took it before.
+func (s *hops) arrive(sent *passage, r *returns, came *passage) bool {
+	if sent.back || sent.relay != came.relay || sent.id == came.id || sent.log != came.log && sent.log != 0 && came.log != 0 {
+		return false
+	}
+	sent.back = true
+	was := r.hop()
+	r.back++
+	s.grown = s.grown || r.hop() && !was
+	return true
+}
+
+// comesBack notes that a message arrived. It returns the login that submitted it, if a relay handed it back.
+func (s *hops) comesBack(next *queued) (login string) {
+	id := next.value(fieldMessageID)
+	if len(id) == 0 || len(id) > maxMessageID || next.fields[fieldClientIP].n == 0 {
+		return ""
+	}
+	ip := string(next.value(fieldClientIP))
+	if !privateAddress(ip) {
+		return ""
+	}
+	came := passage{relay: ip, id: string(next.value(fieldID)), log: next.log}
+	if sent := s.sent[string(id)]; sent != nil && s.arrive(sent, s.returnsOf(ip), &came) {
+		login = sent.login
+	}
+	if s.came == nil || len(s.came) >= maxClaims {
+		s.came = make(map[string]passage)
+	}
+	s.came[string(id)] = came
+	return login
+}
+
+// privateAddress reports whether an IP address is one of a private network (RFC 1918, RFC 4193) or of this host.
+func privateAddress(ip string) bool {
+	a, err := netip.ParseAddr(ip)
+	return err == nil && (a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast())
 }
 
 // claimOf returns the claim of a delivery of the message e to a relay. It returns false if the reply

@@ -85,3 +85,42 @@ func TestHopOneLog(t *testing.T) {
 		t.Errorf("outcome %v, want delivered", got)
 	}
 }
+
+// TestHopQuiet holds that two hosts in a log are noticed, and known hops believed, if no two messages are in the
+// queue at the same time.
+func TestHopQuiet(t *testing.T) {
+	const log = "Nov 24 09:00:00 %[1]s postfix/cleanup[2]: %[2]s: message-id=<%[3]s@sender.test>\n" +
+		"Nov 24 09:00:00 %[1]s postfix/qmgr[3]: %[2]s: from=<lise@sender.test>, size=100, nrcpt=1 (queue active)\n" +
+		"Nov 24 09:00:01 %[1]s postfix/smtp[7]: %[2]s: to=<anna@plain.test>, relay=%[4]s:25, delay=1, delays=0.1/0/0.4/0.2, dsn=2.0.0, status=sent (250 2.0.0 Ok: queued as %[5]s)\n" +
+		"Nov 24 09:00:01 %[1]s postfix/qmgr[3]: %[2]s: removed\n"
+	message := func(host, id, name, relay, next string) string { return fmt.Sprintf(log, host, id, name, relay, next) }
+	for _, c := range []struct {
+		name, log string
+		known     []string
+		want      string
+	}{
+		{"a known hop", message("sub1", "C7EE1C2A90C", "one", "out2[10.9.0.12]", "AA2C1523E00"), []string{"10.9.0.12"}, "handoff"},
+		{
+			"one host after the other", message("out2", "AA2C1523E01", "zero", "mx.plain.test[192.0.2.1]", "9F3A1") +
+				message("sub1", "C7EE1C2A90C", "one", "out2[10.9.0.12]", "AA2C1523E00") + message("out2", "AA2C1523E00", "one", "mx.plain.test[192.0.2.1]", "9F3A1") +
+				message("sub1", "C7EE1C2A90D", "two", "out2[10.9.0.12]", "AA2C1523E02"), nil,
+			"delivered delivered delivered handoff",
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			q := NewQueue(0)
+			q.KnowHops(c.known)
+			p := New(q, Options{Year: 2026})
+			var r Result
+			var got []string
+			for line := range strings.Lines(c.log) {
+				if p.Parse([]byte(strings.TrimSuffix(line, "\n")), 0, &r) == Attempt {
+					got = append(got, r.Deliveries[0].Outcome.String())
+				}
+			}
+			if s := strings.Join(got, " "); s != c.want {
+				t.Errorf("got %q, want %q", s, c.want)
+			}
+		})
+	}
+}

@@ -53,9 +53,10 @@
 // another queue id. Such mail goes by SMTP to 127.0.0.1 or ::1; by LMTP to these addresses on ports
 // 10000 to 10999 or with the reply "queued as"; or by pipe(8) to a service named like a filter.
 // LMTP to a socket or any other port ends in a mail store and is a delivery. Mail passed to another
-// host or instance of the same log is a hand-off, too (hop.go). A filter's refusal or
-// deferral is an outcome like any other. Mail for discard(8), or for an alias of /dev/null, is
-// delivered in the MTA's words, with the disposal discarded: nobody receives it.
+// host or instance of the same log, or to a filter of the own network that hands it back, is a
+// hand-off, too (hop.go). A filter's refusal or deferral is an outcome like any other. Mail for
+// discard(8), or for an alias of /dev/null, is delivered in the MTA's words, with the disposal
+// discarded: nobody receives it.
 //
 // Exim: =>, -> and >> are delivered, to files and pipes too, and discarded if an alias or a filter
 // names :blackhole: or /dev/null; ** is hard; == is soft, even if only the retry time was not

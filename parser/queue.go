@@ -44,10 +44,17 @@ type Queue struct {
 	dirty  []int32
 	closed []Key
 
-	logs      int32 // number of parsers that share the queue
-	several   bool  // there were messages of more than one host, MTA or instance
+	logs      int32  // number of parsers that share the queue
+	several   bool   // there were messages of more than one host, MTA or instance
+	last      origin // of the last message, until then
 	hops      hops
 	untracked bool
+}
+
+// An origin is what logged a message.
+type origin struct {
+	host, instance string
+	mta            bounce.MTA
 }
 
 const (
@@ -280,16 +287,26 @@ func (q *Queue) join(d *bounce.Delivery, e *queued, text string, arrived, slack 
 }
 
 // KnowHops adds the addresses of hops that an earlier process found (see Hops).
-func (q *Queue) KnowHops(list []string) { q.hops.know(list) }
+func (q *Queue) KnowHops(list []string) {
+	q.hops.know(list)
+	q.several = q.several || len(q.hops.known) > 0
+}
 
 // Hops returns the sorted addresses of the relays that pass mail on to another host or instance of
-// their log, if some were found since the last call; otherwise nil.
+// their log, or hand it back, if some were found since the last call; otherwise nil.
 func (q *Queue) Hops() []string { return q.hops.found() }
 
 // passOn reports whether a delivery of the message e to another server was one to a hop, so that the
 // message continues under another queue id.
 func (q *Queue) passOn(e *queued, d *bounce.Delivery, reply string) bool {
-	if !q.several || !e.inUse || d.RelayIP == "" {
+	if !e.inUse || d.RelayIP == "" {
+		return false
+	}
+	if q.hops.handsBack(e, d.RelayIP) {
+		e.passed = true
+		return true
+	}
+	if !q.several {
 		return false
 	}
 	c, ok := claimOf(e, d.RelayIP, reply)
@@ -313,6 +330,9 @@ func (q *Queue) passOn(e *queued, d *bounce.Delivery, reply string) bool {
 
 // comesFrom finds the delivery that a new message comes from, if that was logged before.
 func (q *Queue) comesFrom(next *queued) {
+	if login := q.hops.comesBack(next); login != "" && next.fields[fieldSASL].n == 0 {
+		q.set(next, fieldSASL, []byte(login))
+	}
 	if len(q.hops.claimed) == 0 {
 		return
 	}
@@ -415,9 +435,10 @@ func (q *Queue) begin(k *key, at time.Time) *queued {
 	listed := e.listed
 	*e = queued{}
 	e.self, e.log, e.hash, e.time, e.inUse, e.listed, e.reported = i, k.log, h, at.Unix(), true, listed, reported
-	if q.newest != 0 && !q.several {
-		n := q.at(q.newest)
-		q.several = n.host != k.host || n.instance != k.instance || n.mta != k.mta
+	if !q.several {
+		o := origin{k.host, k.instance, k.mta}
+		q.several = q.last != (origin{}) && q.last != o
+		q.last = o
 	}
 	e.host, e.mta, e.instance = k.host, k.mta, k.instance
 	if n := len(q.bufs); n > 0 {

@@ -130,7 +130,7 @@ func TestIncidents(t *testing.T) {
 		{
 			"a content filter that fails inside",
 			postfix(messages(60, 0, gap, domains(12), through), messages(60, minute, gap, domains(12)), messages(30, 5*time.Hour, gap, domains(10), deferredAt("smtp", "127.0.0.1[127.0.0.1]:10024", "4.5.0", "host 127.0.0.1[127.0.0.1] said: 451 4.5.0 Error in processing, id=01234-05, virus_scan FAILED (in reply to end of DATA command)"))),
-			[]want{{"confirmed", "next_hop", "127.0.0.1:10024", "ss -ltnp"}},
+			[]want{{"confirmed", "next_hop", "127.0.0.1:10024", "What the reply says"}},
 		},
 		{
 			"forwarded spam that is refused as spam",
