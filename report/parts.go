@@ -122,8 +122,7 @@ func (x *Routes) partsOf(name string, cells []store.Cell) (list []*partOf) {
 	return list
 }
 
-// parts returns the parts of providers that may take no mail, for a reason of theirs, while the rest of the
-// provider takes all. since is the begin of the period, rows are the providers, served their cells.
+// parts returns the parts of providers that may take no mail while the rest of the provider takes all. since is the begin of the period, rows are the providers, served their cells.
 func (r *Report) parts(since time.Time, rows []ProviderRow, served map[string][]store.Cell) (list []*unreachedRow) {
 	older, pending := map[route]int64{}, map[route]int64{}
 	known := r.Past() && r.waits.known
@@ -157,7 +156,7 @@ func (r *Report) parts(since time.Time, rows []ProviderRow, served map[string][]
 			if !known && !since.IsZero() { // as many may wait
 				x.older = x.Soft
 			}
-			if n := max(x.lost(), x.Failed, x.older); n >= problem.PartLeast && float64(n) >= least*float64(x.Messages) && slices.Contains(theirs, x.Reason) {
+			if n := max(x.lost(), x.Failed, x.older); n >= problem.PartLeast && float64(n) >= least*float64(x.Messages) && (slices.Contains(theirs, x.Reason) || x.anyReason()) {
 				list = append(list, x)
 			}
 		}

@@ -115,3 +115,49 @@ func TestPartOfProviderTakes(t *testing.T) {
 		}
 	}
 }
+
+// TestPartOfProviderRefuses holds that a part of a provider that refuses all mail for a reason of ours is an
+// incident, whoever the recipients are, but not if they are a few.
+func TestPartOfProviderRefuses(t *testing.T) {
+	usual := at("consumer.big.example", sent("mail.example", 7*60, 0, oneDay/60))
+	shop := func(list []deferral) []deferral {
+		for i := range list {
+			list[i].once = true
+		}
+		return list
+	}
+	one := func(list []deferral) []deferral {
+		for i := range list {
+			list[i].one = true
+		}
+		return list
+	}
+	refused := func(reason bounce.Reason) []deferral {
+		list := at("old.big.example", deferrals("old.example", 24, 4*oneDay+9*hour, hour/2, hour, 0, "refused"))
+		for i := range list {
+			list[i].says, list[i].reason, list[i].reply = "554 5.7.9 Message not accepted for policy reasons", reason, true
+		}
+		return list
+	}
+	for _, c := range []struct {
+		name  string
+		mails []deferral
+		want  string
+	}{
+		{"all mail of a shop", shop(refused(bounce.Policy)), "old.example refuses all our mail: refused by policy, 24 of 24"},
+		{"content", shop(refused(bounce.ContentRejected)), "old.example refuses all our mail: content refused, 24 of 24"},
+		{"some mail is taken", append(shop(refused(bounce.Policy)), at("old.big.example", shop(sent("old.example", 12, 4*oneDay+9*hour+time.Minute, hour)))...), ""},
+		{"all mail to one recipient", one(refused(bounce.Policy)), ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			day := queueLog(t, 5*oneDay, sent("fine.example", 5*300, 0, oneDay/300), usual, at("old.big.example", shop(sent("old.example", 4*24, 0, oneDay/24))), c.mails)
+			got := ""
+			for _, in := range day(4).Verdict.Act {
+				got += fmt.Sprintf("%s, %d of %d", in.Title, in.Refused, in.Tried)
+			}
+			if got != c.want {
+				t.Errorf("%s, want %s", got, c.want)
+			}
+		})
+	}
+}

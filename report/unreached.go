@@ -24,8 +24,11 @@ const (
 // unreachedAtMost is the maximum number of providers to which mail is not delivered.
 const unreachedAtMost = 20
 
-// fullLeast is the minimum number of full mailboxes of a provider whose storage may be full.
-const fullLeast = 10
+// The minimum number of recipients whose mail a provider does not take.
+const (
+	fullLeast = 10 // of a provider whose storage may be full
+	partLeast = 5  // of a part of a provider, for a reason of this side: one recipient may forward, or have a rule
+)
 
 // addUnreached adds to the problems the providers to which most mail is not delivered for a reason
 // of theirs: those with the most such messages, except those that another problem explains at the
@@ -665,9 +668,9 @@ func (r *Report) unreached(ctx context.Context, s store.Reader, o Options, row *
 	case r.End().Sub(row.Last) >= o.Problems.Quiet():
 		u.Ongoing, u.Ended = false, "no failure since, and too little mail to tell"
 	}
-	if row.Reason == bounce.MailboxFull {
-		full, err := s.Count(ctx, row.failures(o), store.ByRecipient)
-		if err != nil || len(full) < fullLeast {
+	if least := row.recipientsLeast(); least > 0 {
+		recipients, err := s.Count(ctx, row.failures(o), store.ByRecipient)
+		if err != nil || len(recipients) < least {
 			return nil, afterwards{}, err
 		}
 	}

@@ -32,6 +32,7 @@ type deferral struct {
 	detail string
 	reply  bool   // says is a reply of the relay
 	once   bool   // to a recipient who gets no other mail
+	one    bool   // all to one recipient
 	end    string // "": queued, else sent, expired, unknown or refused, at the last of the tries; or removed, an hour after it
 }
 
@@ -96,6 +97,9 @@ func queueBuild(t *testing.T, until time.Duration, mails ...[]deferral) (build f
 				}, Verdict: bounce.Verdict{Reason: bounce.Connection, Scope: bounce.ScopeRemote, Rule: "test"}}
 				if d.once {
 					a.Recipient = fmt.Sprintf("once%d@%s", n, d.domain)
+				}
+				if d.one {
+					a.Recipient = "one@" + d.domain
 				}
 				if d.says != "" {
 					a.Response, a.Verdict.Reason, a.Verdict.Detail = d.says, d.reason, d.detail

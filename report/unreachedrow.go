@@ -61,10 +61,22 @@ func (x *unreachedRow) losing() []bounce.Reason {
 	return append(slices.Clone(x.theirs()), bounce.Expired)
 }
 
-// anyReason reports whether a provider that takes nothing may be an incident for a reason that is neither
-// its own nor the recipients'.
+// anyReason reports whether a provider or a part of one that takes nothing may be an incident for a reason
+// that is neither its own nor the recipients'.
 func (x *unreachedRow) anyReason() bool {
-	return (x.Mark == MarkRefuses || x.Mark == MarkFails || x.Mark == MarkTakes) && max(x.lost(), x.Failed) >= markLeast && (problem.AsksSender(x.Reason) || x.Reason == bounce.MailboxFull)
+	many := (x.Mark == MarkRefuses || x.Mark == MarkFails || x.Mark == MarkTakes) && max(x.lost(), x.Failed) >= markLeast
+	return (many || x.part != nil) && (problem.AsksSender(x.Reason) || x.Reason == bounce.MailboxFull)
+}
+
+// recipientsLeast returns the minimum number of recipients of an incident; 0: any.
+func (x *unreachedRow) recipientsLeast() int {
+	switch {
+	case x.Reason == bounce.MailboxFull:
+		return fullLeast
+	case x.part != nil && problem.AsksSender(x.Reason):
+		return partLeast
+	}
+	return 0
 }
 
 // failuresOf counts the failures on the provider's side.
