@@ -52,7 +52,8 @@ type Denial struct {
 	Providers    []string // of the operator, that call recipients unknown
 	Relays       []string // of these
 	Refused      int64    // recipients called unknown
-	Taken        int64    // messages taken
+	Taken        int64    // messages taken by these relays
+	Elsewhere    int64    // messages taken by other relays of the operator, in the whole hours between
 	// UsualRefused and UsualTaken are the same for the other times of the mail that was counted, since
 	// Counted.
 	UsualRefused, UsualTaken int64
@@ -62,7 +63,15 @@ type Denial struct {
 }
 
 // Whole reports whether the operator takes next to no mail.
-func (d *Denial) Whole() bool { return float64(d.Taken) <= denialWhole*float64(d.Taken+d.Refused) }
+func (d *Denial) Whole() bool { return d.nearlyAll(d.Taken + d.Elsewhere) }
+
+// someHosts reports whether the operator takes next to no mail for the domains of some of its hosts, and
+// takes that of others.
+func (d *Denial) someHosts() bool { return d.nearlyAll(d.Taken) && !d.Whole() }
+
+func (d *Denial) nearlyAll(taken int64) bool {
+	return float64(taken) <= denialWhole*float64(taken+d.Refused)
+}
 
 // operatorOf names who runs a provider, several of which may have one operator; else the provider.
 func operatorOf(name string) string { return cmp.Or(provider.Operator(name), name) }
@@ -194,8 +203,8 @@ func (u Unknowns) Denials(ctx context.Context, s store.Reader, f store.Filter) (
 			t := h[hour]
 			h[hour] = tally{t.refused + c.Hard, t.others + c.Delivered}
 		}
-		if _, asked := candidates[name]; asked && c.Hard > 0 {
-			relays = append(relays, denialRelay{name, relay, hour})
+		if _, asked := candidates[name]; asked {
+			relays = append(relays, denialRelay{name, relay, hour, c.Hard > 0, c.Delivered})
 		}
 	}
 	var found []Denial
@@ -203,7 +212,7 @@ func (u Unknowns) Denials(ctx context.Context, s store.Reader, f store.Filter) (
 		for _, d := range denialsOf(mail[name], all) {
 			d.Operator, d.Counted = name, f.Since
 			for _, r := range relays {
-				if hour := hourTime(r.hour); r.operator == name && !hour.Before(d.Since) && !hour.After(d.Until) && !slices.Contains(d.Relays, r.relay) {
+				if hour := hourTime(r.hour); r.refuses && r.operator == name && !hour.Before(d.Since) && !hour.After(d.Until) && !slices.Contains(d.Relays, r.relay) {
 					d.Relays = append(d.Relays, r.relay)
 				}
 			}
@@ -216,6 +225,11 @@ func (u Unknowns) Denials(ctx context.Context, s store.Reader, f store.Filter) (
 			if err := d.narrow(ctx, s, f); err != nil {
 				return nil, err
 			}
+			for _, r := range relays {
+				if r.operator == name && r.hour > hourOf(d.Since) && r.hour < hourOf(d.Until) && !slices.Contains(d.Relays, r.relay) {
+					d.Elsewhere += r.taken
+				}
+			}
 			if d.stands() && d.alone() {
 				found = append(found, d)
 			}
@@ -224,10 +238,12 @@ func (u Unknowns) Denials(ctx context.Context, s store.Reader, f store.Filter) (
 	return found, nil
 }
 
-// A denialRelay is a relay that called recipients unknown in an hour.
+// A denialRelay is a relay that called recipients unknown, or took mail, in an hour.
 type denialRelay struct {
 	operator, relay string
 	hour            int64
+	refuses         bool
+	taken           int64
 }
 
 // Filter restricts f to the recipients called unknown in a denial.
@@ -396,6 +412,9 @@ func (x *outage) denialKind() outageKind {
 	}
 	if x.partial {
 		k.does = "calls many more recipients unknown than usual: its user table may be at fault"
+		if x.denial.someHosts() {
+			k.does = "calls all recipients of some of its domains unknown: its user table may be at fault"
+		}
 		k.otherExplanation = "A list of recipients with many old addresses of this provider alone."
 	}
 	return k

@@ -94,3 +94,30 @@ func TestDenial(t *testing.T) {
 		})
 	}
 }
+
+// TestDenialOfDomains holds that an operator that calls the recipients of its business domains unknown is an
+// incident, though each domain gets a message or two, and its other mail is taken.
+func TestDenialOfDomains(t *testing.T) {
+	list := shop(func(string, time.Duration, int) string { return "" })
+	for i := range 4 * 72 {
+		at := time.Duration(i) * 20 * time.Minute
+		domain := fmt.Sprintf("firm%d.example", i%60)
+		m := mail{at: at, id: fmt.Sprint("T", i), from: "order@shop.example", to: "office@" + domain, relay: fmt.Sprintf("firm%d-example.mail.protection.outlook.com", i%60), outcome: good, code: 250}
+		if between(at, 4, 16) {
+			m.says, m.outcome, m.stage = "550 5.4.1 Recipient address rejected: Access denied. For more information see https://aka.ms/EXOSmtpErrors", bounce.Hard, bounce.StageRcpt
+		}
+		list = append(list, m)
+		m = mail{at: at + time.Minute, id: fmt.Sprint("C", i), from: "order@shop.example", to: fmt.Sprintf("u%d@outlook.com", i), relay: "outlook-com.olc.protection.outlook.com", outcome: good, code: 250}
+		list = append(list, m)
+	}
+	log := logOf(t, list)
+	var got []string
+	for _, p := range problemsIn(t, log, store.Filter{Since: begin.Add(2 * day), Until: begin.Add(3 * day)}) {
+		if p.Level != problem.Watch {
+			got = append(got, fmt.Sprintf("%s, %d messages, %s acts", p.Title, p.Messages, p.WhoActs()))
+		}
+	}
+	if want := "[Microsoft calls all recipients of some of its domains unknown: its user table may be at fault, 36 messages, remote acts]"; fmt.Sprint(got) != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}

@@ -35,6 +35,7 @@ func theirs(cause string) bool { return slices.Contains(theirCauses, cause) }
 const (
 	theirsLasts  = time.Hour          // minimum time from the first failure to the last: a newsletter finds people who left, or dead domains, at once; lower: more incidents
 	tableDomains = 500                // domains whose deliveries are counted by the hour, those with the most unknown recipients
+	fewDomains   = 2000               // domains with fewer refusals whose unknown recipients count for their operator; each has a few attempts to read
 	tableHours   = 2                  // from the hour of the last delivery to that of the next, or to the end
 	relayDomains = 3                  // that a relay host takes mail for, besides most of all mail; higher: more incidents
 	waitsLast    = 5 * time.Hour      // minimum time if mail is deferred, or is refused for what it is: restarts and greylisting take less, as does a large message to many; lower: more incidents
@@ -218,17 +219,20 @@ func (w *outageSearch) findLapses(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	cells = slices.DeleteFunc(cells, func(c store.Cell) bool { return c.Hard+c.Soft < int64(max(outageMessages, w.o.Recipients)) })
-	if len(cells) == 0 {
-		return nil
-	}
 	slices.SortFunc(cells, func(a, b store.Cell) int { return cmp.Compare(b.Hard+b.Soft, a.Hard+a.Soft) })
-	most := f
+	most, few := f, []string{}
 	most.Domain, most.Domains = "", nil
-	for _, c := range cells[:min(len(cells), tableDomains)] {
-		most.Domains = append(most.Domains, c.Keys[0])
+	for _, c := range cells {
+		switch {
+		case c.Hard+c.Soft >= int64(max(outageMessages, w.o.Recipients)):
+			if len(most.Domains) < tableDomains {
+				most.Domains = append(most.Domains, c.Keys[0])
+			}
+		case len(few) < fewDomains && slices.ContainsFunc(denialReasons, func(r bounce.Reason) bool { return c.Reasons[r] > 0 }):
+			few = append(few, c.Keys[0])
+		}
 	}
-	valid, unknown, err := w.refusedValid(ctx, most)
+	valid, unknown, err := w.refusedValid(ctx, most, few)
 	if err != nil {
 		return err
 	}
@@ -316,9 +320,13 @@ type validRefusal struct {
 }
 
 // refusedValid returns the refusals of recipients who took mail before, by domain, for domains with
-// enough such recipients; most domains have none. It also counts the recipients called unknown.
-func (w *outageSearch) refusedValid(ctx context.Context, f store.Filter) (map[string][]validRefusal, Unknowns, error) {
-	list, unknown, providers := map[string][]validRefusal{}, Unknowns{}, map[string]string{}
+// enough such recipients; most domains have none. It also counts the recipients called unknown, of the
+// domains in few as well: those have too few refusals of their own, but an operator may have many such domains.
+func (w *outageSearch) refusedValid(ctx context.Context, f store.Filter, few []string) (map[string][]validRefusal, Unknowns, error) {
+	list, unknown, providers, lone := map[string][]validRefusal{}, Unknowns{}, map[string]string{}, map[string]bool{}
+	for _, domain := range few {
+		lone[ascii.Lower(domain)] = true
+	}
 	some := func(keep func(bounce.Reason) bool) store.Filter {
 		f := f
 		f.Reasons = slices.DeleteFunc(slices.Clone(f.Reasons), func(r bounce.Reason) bool { return !keep(r) })
@@ -326,7 +334,7 @@ func (w *outageSearch) refusedValid(ctx context.Context, f store.Filter) (map[st
 		return f
 	}
 	unknowns := some(func(r bounce.Reason) bool { return slices.Contains(denialReasons, r) })
-	unknowns.Known = false
+	unknowns.Known, unknowns.Domains = false, slices.Concat(f.Domains, few)
 	full := some(func(r bounce.Reason) bool { return r == bounce.MailboxFull })
 	full.Domains = slices.DeleteFunc(slices.Clone(f.Domains), largeProvider) // see disowns
 	others := some(func(r bounce.Reason) bool { return r != bounce.MailboxFull && !slices.Contains(denialReasons, r) })
@@ -338,7 +346,6 @@ func (w *outageSearch) refusedValid(ctx context.Context, f store.Filter) (map[st
 			if err != nil {
 				return nil, nil, err
 			}
-			w.reached.noteDomain(r)
 			if denies(r) {
 				name, known := providers[r.RelayHost]
 				if !known {
@@ -347,8 +354,12 @@ func (w *outageSearch) refusedValid(ctx context.Context, f store.Filter) (map[st
 				}
 				unknown.Add(name, r.Time)
 			}
+			domain := ascii.Lower(r.RecipientDomain)
+			if lone[domain] {
+				continue
+			}
+			w.reached.noteDomain(r)
 			if tookBefore(r, w.o.Valid) && disowns(r) {
-				domain := ascii.Lower(r.RecipientDomain)
 				x := w.failureOf(r, disowned, provider.OfHost(domain))
 				list[domain] = append(list[domain], validRefusal{r.Time, r.DeliveredBefore, r.DeliveredAfter, x.recipient, x})
 			}
