@@ -152,16 +152,13 @@ func (s *hops) arrive(sent *passage, r *returns, came *passage) bool {
 
 // comesBack notes that a message arrived. It returns the login that submitted it, if a relay handed it back.
 func (s *hops) comesBack(next *queued) (login string) {
+	r := s.back[string(next.value(fieldClientIP))]
 	id := next.value(fieldMessageID)
-	if len(id) == 0 || len(id) > maxMessageID || next.fields[fieldClientIP].n == 0 {
+	if r == nil || len(id) == 0 || len(id) > maxMessageID {
 		return ""
 	}
-	ip := string(next.value(fieldClientIP))
-	if !privateAddress(ip) {
-		return ""
-	}
-	came := passage{relay: ip, id: string(next.value(fieldID)), log: next.log}
-	if sent := s.sent[string(id)]; sent != nil && s.arrive(sent, s.returnsOf(ip), &came) {
+	came := passage{relay: string(next.value(fieldClientIP)), id: string(next.value(fieldID)), log: next.log}
+	if sent := s.sent[string(id)]; sent != nil && s.arrive(sent, r, &came) {
 		login = sent.login
 	}
 	if s.came == nil || len(s.came) >= maxClaims {
@@ -173,8 +170,14 @@ func (s *hops) comesBack(next *queued) (login string) {
 
 // privateAddress reports whether an IP address is one of a private network (RFC 1918, RFC 4193) or of this host.
 func privateAddress(ip string) bool {
-	a, err := netip.ParseAddr(ip)
-	return err == nil && (a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast())
+	switch {
+	case strings.HasPrefix(ip, "10."), strings.HasPrefix(ip, "192.168."), strings.HasPrefix(ip, "127."), strings.HasPrefix(ip, "169.254."):
+		return true
+	case strings.HasPrefix(ip, "172."), strings.HasPrefix(ip, "f"), strings.HasPrefix(ip, ":"):
+		a, err := netip.ParseAddr(ip)
+		return err == nil && (a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast())
+	}
+	return false
 }
 
 // claimOf returns the claim of a delivery of the message e to a relay. It returns false if the reply

@@ -436,9 +436,10 @@ func (q *Queue) begin(k *key, at time.Time) *queued {
 	*e = queued{}
 	e.self, e.log, e.hash, e.time, e.inUse, e.listed, e.reported = i, k.log, h, at.Unix(), true, listed, reported
 	if !q.several {
-		o := origin{k.host, k.instance, k.mta}
-		q.several = q.last != (origin{}) && q.last != o
-		q.last = o
+		if o := (origin{k.host, k.instance, k.mta}); o != q.last {
+			q.several = q.last != origin{}
+			q.last = o
+		}
 	}
 	e.host, e.mta, e.instance = k.host, k.mta, k.instance
 	if n := len(q.bufs); n > 0 {
