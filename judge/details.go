@@ -390,8 +390,8 @@ var detailTexts = map[string]detailWords{
 	}},
 	"identity": {Text: Text{
 		Title:   "sender identity not verified",
-		Meaning: "The relay sends only for identities that are verified with it, in this region.",
-		Do:      []string{"Verify the sender's address or domain with the relay, in the region that the reply names.", "An account in the sandbox needs verified recipients too: ask for production access.", "Forwarded mail has other people's senders: rewrite the envelope sender and From:."},
+		Meaning: "The relay sends only for identities that belong to the account, or are verified with it, in this region.",
+		Do:      []string{"Add the sender's address or domain to the account at the relay, or verify it there, in the region that the reply names.", "An account in the sandbox needs verified recipients too: ask for production access.", "Forwarded mail has other people's senders: rewrite the envelope sender and From:."},
 	}},
 	DetailOutboundSpam: {instead: true, Text: Text{
 		Title:   "sender blocked for outgoing spam",

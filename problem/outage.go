@@ -63,6 +63,9 @@ const (
 	broken
 	// relayed: the relay host takes next to none of the mail that it took before; see relayhost.go.
 	relayed
+	// unowned: the relay host, or this server, takes next to nothing of one sender domain of which it took mail
+	// before, and takes that of others; see unowned.go.
+	unowned
 	// overQuota: this server or its mail store says that a mailbox which took mail before is full.
 	overQuota
 	// unreturned: no host answered for a notification of this server, which waits.
@@ -142,7 +145,7 @@ func (x *failure) hard() bool { return x.Outcome == bounce.Hard }
 
 // passed reports whether the mail was delivered soon after.
 func (x *failure) passed() bool {
-	if x.hard() && (x.evidence == filtered || x.evidence == unsent) { // other mail to the recipient was
+	if x.evidence == unowned || x.hard() && (x.evidence == filtered || x.evidence == unsent) { // other mail to the recipient was
 		return false
 	}
 	return x.after != 0 && x.after.sub(x.at) < outagePassing
@@ -285,6 +288,7 @@ type outageSearch struct {
 	hosts   map[string]bool // see newest.hosts
 	causes  map[string][]failure
 	theirs  map[string][]lapse // by cause: see theirCauses
+	unowned [][]failure        // runs of one sender domain each
 	limits  limitCount         // see floodedMailboxes
 	seed    maphash.Seed
 	reached *reached
@@ -315,7 +319,7 @@ func (w *outageSearch) find(ctx context.Context, rows bool) (found []Problem, er
 	if err := w.read(ctx); err != nil || w.last == 0 {
 		return nil, err
 	}
-	for _, step := range [...]func(context.Context) error{w.findRelayHosts, w.moveOthers, w.findGone, w.findLapses} {
+	for _, step := range [...]func(context.Context) error{w.findUnowned, w.findRelayHosts, w.moveOthers, w.findGone, w.findLapses} {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}
@@ -354,7 +358,8 @@ func (w *outageSearch) outages(ctx context.Context, cause string) ([]*outage, er
 	if err != nil {
 		return nil, err
 	}
-	proven := map[string][][]failure{} // by the reported cause
+	type proof struct{ cause, domain string } // the reported cause; the sender domain whose mail alone is refused
+	proven := map[proof][][]failure{}
 	for _, run := range runs[max(len(runs)-runsKept, 0):] {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -364,13 +369,19 @@ func (w *outageSearch) outages(ctx context.Context, cause string) ([]*outage, er
 			return nil, err
 		}
 		if told != "" {
-			proven[told] = append(proven[told], run)
+			of := proof{cause: told}
+			if run[0].evidence == unowned {
+				of.domain = ascii.Lower(run[0].SenderDomain)
+			}
+			proven[of] = append(proven[of], run)
 		}
 	}
 	var list []*outage
-	for _, told := range slices.Sorted(maps.Keys(proven)) {
-		for _, run := range w.joined(proven[told]) {
-			x, err := w.outage(ctx, told, run)
+	for _, of := range slices.SortedFunc(maps.Keys(proven), func(a, b proof) int {
+		return cmp.Or(strings.Compare(a.cause, b.cause), strings.Compare(a.domain, b.domain))
+	}) {
+		for _, run := range w.joined(proven[of]) {
+			x, err := w.outage(ctx, of.cause, run)
 			if err != nil {
 				return nil, err
 			}
@@ -497,6 +508,9 @@ func (w *outageSearch) runs(ctx context.Context, cause string) (runs [][]failure
 	}
 	for _, e := range [...]evidence{stated, relayed, denied, noRoute} {
 		runs = append(runs, w.byWindow(of(e))...)
+	}
+	if cause == causeAccount {
+		runs = append(runs, w.unowned...)
 	}
 	returned, err := w.returned(ctx, of(filtered, unsent))
 	if err != nil {
@@ -974,7 +988,7 @@ type outage struct {
 	lasting                        int       // messages that were not delivered soon after
 	knownDomains                   int       // not found now, though they took mail
 	mailboxes                      []string  // in place of counted: the recipients, of full mailboxes of this server
-	returner                       *returner // of messages that this server cannot send: their sender, in place of counted; nil: several
+	returner                       *returner // of messages that are refused for their sender, or that this server cannot send: that sender or its domain, in place of counted; nil: several
 	counted                        []string  // the recipients' domains that tried, arrived and its end are about; none: all mail
 	beside                         int64     // of full mailboxes of this server: all messages of the same time
 	tried                          int64     // messages of the same time that the cause concerns, including the failed ones
@@ -1085,7 +1099,7 @@ func (x *outage) level() string {
 		return Confirmed
 	case len(x.messages) < outageMany && share < outageShare, len(x.recipients) == 1 && share < 0.5:
 		return Watch
-	case x.kinds[stated], x.kinds[relayed] && x.cause == causeAccount:
+	case x.kinds[stated], x.kinds[unowned], x.kinds[relayed] && x.cause == causeAccount:
 		return Confirmed
 	}
 	return Likely
@@ -1265,6 +1279,10 @@ func (w *outageSearch) outage(ctx context.Context, cause string, run []failure) 
 			return nil, err
 		}
 	}
+	if x.kinds[unowned] {
+		one := returnerOf(&run[0])
+		x.returner = &one
+	}
 	if domain := x.domain(); theirs(cause) {
 		x.counted = domainsOf(run)
 	} else if domain != "" {
@@ -1298,7 +1316,7 @@ func (w *outageSearch) outage(ctx context.Context, cause string, run []failure) 
 	x.selected = f.Domain != "" || len(f.Domains) > 0 || f.SenderDomain != "" || f.Relay != "" || f.RelayIP != ""
 	if x.nothing = x.isAll(); !x.nothing && firstDay < len(run) && err == nil {
 		day := newOutage(cause, run[:firstDay])
-		day.counted, day.selected = x.counted, x.selected
+		day.counted, day.selected, day.returner = x.counted, x.selected, x.returner
 		err = w.weigh(ctx, day)
 		x.nothing = day.isAll()
 	}
@@ -1313,7 +1331,7 @@ func (w *outageSearch) expiredOf(ctx context.Context, run []failure) (list []exp
 	}
 	last := map[[2]uint64]moment{}
 	for i := range run {
-		last[[...]uint64{run[i].message, run[i].recipient}] = run[i].at
+		last[run[i].pair()] = run[i].at
 	}
 	for i := range all {
 		if at, failed := last[all[i].pair()]; failed && all[i].follows(at, w.o.Window) {
@@ -1422,7 +1440,7 @@ func (w *outageSearch) measure(ctx context.Context, x *outage, p *Problem) error
 		p.Before = &Tried{Tried: int(before.Messages), Since: f.Since, Until: began.time().Add(-time.Second)}
 		messages := map[uint64]bool{}
 		for _, a := range w.causes[x.found] {
-			if a.at < began && a.at >= momentOf(f.Since) && (x.returner == nil || a.evidence == unsent && ascii.Lower(a.SenderDomain) == x.returner.domain) && (len(x.counted) == 0 || slices.Contains(x.counted, a.RecipientDomain)) && (len(x.mailboxes) == 0 || x.recipients[a.recipient]) {
+			if a.at < began && a.at >= momentOf(f.Since) && (x.returner == nil || a.evidence == x.run[0].evidence && ascii.Lower(a.SenderDomain) == x.returner.domain) && (len(x.counted) == 0 || slices.Contains(x.counted, a.RecipientDomain)) && (len(x.mailboxes) == 0 || x.recipients[a.recipient]) {
 				messages[a.message] = true
 			}
 		}
@@ -1441,7 +1459,7 @@ func (w *outageSearch) measure(ctx context.Context, x *outage, p *Problem) error
 	var first moment
 	for i := range x.run {
 		a := &x.run[i]
-		if a.after > until && a.after <= w.last && !x.returns() { // other mail to them is taken all the time
+		if a.after > until && a.after <= w.last && !x.returns() && x.returner == nil { // other mail to them is taken all the time
 			reached[a.recipient] = true
 			if first == 0 || a.after < first {
 				first = a.after

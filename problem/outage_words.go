@@ -328,7 +328,7 @@ func (x *outage) usualKind() outageKind {
 		}
 		k.does, k.firstCheck = strings.Replace(k.does, "{what}", what, 1), cmp.Or(check, k.firstCheck)
 		return k
-	case x.kinds[relayed] && !x.kinds[stated]:
+	case x.kinds[unowned], x.kinds[relayed] && !x.kinds[stated], x.cause == causeAccount && mostSaid(x.run).Detail == "identity":
 		return x.relayedKind()
 	case x.answers():
 		return answeringKind
@@ -548,6 +548,8 @@ func (x *outage) why() string {
 		return fmt.Sprintf("The refusals are those of a next hop of this server. It refuses %d messages of %d, much more than before.", len(x.messages), x.tried)
 	case x.kinds[unsent] && !x.kinds[stated]:
 		return "This server says so itself, before it sends the messages, and returned far fewer before."
+	case x.kinds[unowned]:
+		return fmt.Sprintf("The reply is about the sender, to %d domains that have nothing to do with each other: none of them was asked. Mail of this sender domain was taken before, and that of others is taken meanwhile.", len(x.units))
 	case x.kinds[unrelayed] && !x.kinds[stated]:
 		return fmt.Sprintf("One host refuses to relay the mail to %d domains that have nothing to do with each other, and took next to none meanwhile.", len(x.units))
 	case x.cause == causeTLS && !x.kinds[stated] && x.failsTLSA():

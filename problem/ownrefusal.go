@@ -28,7 +28,7 @@ const (
 // A returner is what returns the messages of some failures.
 type returner struct {
 	host, address string // the next hop, in lower case; both "": this server itself
-	domain        string // that of the senders of messages that this server itself cannot send
+	domain        string // that of the senders of messages that are refused for it, or that this server itself cannot send
 	sender        string // the address of most of them; "": there are several
 	detail        string // of the verdict
 	infected      bool   // spam and viruses, which come in waves
@@ -39,12 +39,14 @@ func (x returner) compare(o returner) int {
 	return cmp.Or(strings.Compare(x.host, o.host), strings.Compare(x.address, o.address), strings.Compare(x.domain, o.domain), strings.Compare(x.detail, o.detail))
 }
 
-// returnerOf returns the returner of a failure with the evidence filtered or unsent.
+// returnerOf returns the returner of a failure with the evidence filtered, unsent or unowned.
 func returnerOf(x *failure) returner {
 	r := returner{host: ascii.Lower(x.RelayHost), detail: x.Detail}
 	switch {
 	case x.evidence == unsent:
 		r.host, r.domain = "", ascii.Lower(x.SenderDomain)
+	case x.evidence == unowned:
+		r.domain = ascii.Lower(x.SenderDomain)
 	case r.host == "":
 		r.address = x.RelayIP
 	}

@@ -124,7 +124,13 @@ func (w *outageSearch) readRelayHost(ctx context.Context, host string) error {
 		list = append(list, x)
 	}
 	w.addFailures(causeAccount, limits)
-	runs, err := w.untakenBy(ctx, host, list)
+	list, err := w.withoutUnowned(ctx, host, list)
+	if err != nil {
+		return err
+	}
+	of := w.f
+	of.Relay = host
+	runs, err := w.untakenBy(ctx, of, list)
 	if err != nil {
 		return err
 	}
@@ -151,14 +157,13 @@ func (w *outageSearch) addFailures(cause string, list []failure) {
 	w.causes[cause] = all
 }
 
-// untakenBy returns the runs of failures at a relay host in which it took next to nothing: those of
+// untakenBy returns the runs of failures in which next to nothing that f selects was taken, as by a relay host: those of
 // whole hours, and, before and after these and in the last hour, those up to the nearest delivery.
-func (w *outageSearch) untakenBy(ctx context.Context, host string, list []failure) (runs [][]failure, err error) {
+func (w *outageSearch) untakenBy(ctx context.Context, f store.Filter, list []failure) (runs [][]failure, err error) {
 	if len(list) < outageMessages {
 		return nil, nil
 	}
-	f := w.f
-	f.Relay, f.Outcomes, f.Reasons = host, []bounce.Outcome{bounce.Delivered}, nil
+	f.Outcomes, f.Reasons = []bounce.Outcome{bounce.Delivered}, nil
 	if w.from != 0 {
 		f.Since = w.from.add(-w.o.Past).hour() // whole hours are counted already
 	}
