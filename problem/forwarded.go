@@ -2,6 +2,7 @@ package problem
 
 import (
 	"context"
+	"math"
 	"slices"
 	"time"
 
@@ -18,6 +19,8 @@ const (
 	forwardedMessages = 5    // messages refused as spam in a window, at least; higher: fewer incidents
 	rewritingRead     = 1000 // refusals of forwarded mail whose senders are read, the newest
 	rewritingTimes    = 2    // times as many messages in a window as before, at least; higher: fewer incidents
+	rewritingRate     = 4    // times the usual rate, at which refusals of forwarded mail stand out; higher: shorter incidents
+	rewritingAt       = 3    // providers that refuse it, at least, if no sender is known to have been rewritten; higher: fewer incidents
 	forwardedOwn      = 0.25 // of them: maximum of own messages refused as spam at the same provider; lower: fewer incidents
 )
 
@@ -119,11 +122,95 @@ func (x *refusalSearch) unrewritten(ctx context.Context, refusals []*refusal) (i
 	return i, j, nil
 }
 
-// lostRewriting makes the incident of mail whose senders are no longer rewritten.
-func (x *refusalSearch) lostRewriting(s *stream, refusals []*refusal) *incident {
+// unusual returns the refusals[i:j] of forwarded mail of strangers that fails authentication, many more than
+// before, where no refused mail of before had a rewritten sender: a server that rewrites all senders has next to
+// none refused. rewrote reports whether mail that was delivered before had such senders; if not, several
+// providers have to refuse, since a wave of forged mail is mostly refused at one.
+func (x *refusalSearch) unusual(ctx context.Context, refusals []*refusal) (i, j int, rewrote bool, err error) {
+	if i, j = x.densestForwarded(refusals); i == j {
+		return 0, 0, false, nil
+	}
+	n, before := mostInWindow(refusals[i:j], x.o.Window), mostInWindow(refusals[:i], x.o.Window)
+	senders, providers := map[string]bool{}, map[string]bool{}
+	for _, r := range refusals[i:j] {
+		senders[r.SenderDomain], providers[r.provider] = true, true
+	}
+	if n < outageMany || n < rewritingTimes*before || len(senders) < outageDomains {
+		return 0, 0, false, nil
+	}
+	var refs []store.Ref
+	for _, k := range some(j - i) {
+		refs = append(refs, refusals[i+k].ref())
+	}
+	texts, err := x.s.Lookup(ctx, refs...)
+	if err != nil {
+		return 0, 0, false, err
+	}
+	for _, a := range texts {
+		if a != nil && store.Rewritten(a.Sender) {
+			return 0, 0, false, nil
+		}
+	}
+	f := x.f
+	f.Outcomes, f.Reasons = []bounce.Outcome{bounce.Delivered}, nil
+	f.Since, f.Until = refusals[i].at.add(-x.o.Past).time(), refusals[i].at.time()
+	taken, rewritten := 0, 0
+	var first moment
+	for a, err := range x.s.Attempts(ctx, f, store.Page{Limit: rewritingRead, Newest: true}) {
+		if err != nil {
+			return 0, 0, false, err
+		}
+		taken++
+		first = momentOf(a.Time)
+		if store.Rewritten(a.Sender) {
+			rewritten++
+		}
+	}
+	rewrote = rewritten >= outageMessages
+	switch {
+	case taken == 0, taken < rewritingRead && refusals[i].at.sub(first) < x.o.Window: // the log may begin inside
+		return 0, 0, false, nil
+	case !rewrote && (n < risenTimes*before || len(providers) < rewritingAt):
+		return 0, 0, false, nil
+	}
+	return i, j, rewrote, nil
+}
+
+// densestForwarded returns the refusals[i:j] that stand out most from the usual number of a day: the median of
+// the days of the log up to the last.
+func (x *refusalSearch) densestForwarded(refusals []*refusal) (i, j int) {
+	if len(refusals) < outageMany {
+		return 0, 0
+	}
+	last := refusals[len(refusals)-1].at
+	days := make([]int, max(1, int(last.sub(max(x.first, last.add(-x.o.Past)))/(24*time.Hour))))
+	for _, r := range refusals {
+		if day := int(last.sub(r.at) / (24 * time.Hour)); day < len(days) {
+			days[day]++
+		}
+	}
+	slices.Sort(days)
+	usual := (float64(days[len(days)/2]) + priorMessages) / float64(24*time.Hour)
+	best, sum, start := 0.0, 0.0, 0
+	for k, r := range refusals {
+		if k > 0 {
+			sum -= (rewritingRate - 1) * usual * float64(r.at.sub(refusals[k-1].at))
+		}
+		if sum <= 0 {
+			sum, start = 0, k
+		}
+		if sum += math.Log(rewritingRate); sum > best {
+			best, i, j = sum, start, k+1
+		}
+	}
+	return i, j
+}
+
+// lostRewriting makes the incident of mail whose senders are not rewritten. rewrote: they were before.
+func (x *refusalSearch) lostRewriting(s *stream, refusals []*refusal, rewrote bool) *incident {
 	in := x.incident(Likely, s, refusals)
-	in.unrewritten, in.keys[0].detail = true, "unrewritten"
-	in.past = nil // those were rewritten
+	in.unrewritten, in.rewrote, in.keys[0].detail = true, rewrote, "unrewritten"
+	in.past = nil // those were rewritten, or few
 	return in
 }
 

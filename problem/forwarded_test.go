@@ -32,11 +32,27 @@ func TestRewriting(t *testing.T) {
 		return list
 	}
 	usual := forward(spread(300, 1, 0, week/300, taken), true)
+	several := func(list []mail) []mail { // at four providers
+		n := 0
+		return with(list, func(m *mail) {
+			if host := []string{"gmail-smtp-in.l.google.com", "mx.d1.example", "mx.d2.example", "mx.d3.example"}[n%4]; host[0] != 'g' {
+				m.relay, m.to = host, host[3:]
+			}
+			n++
+		})
+	}
+	plain := forward(spread(300, 1, 0, week/300, taken), false)
 	for _, test := range []struct {
 		name  string
 		mails []mail
 		found bool
 	}{
+		{"senders that are rewritten no more, none refused before", join(usual, forward(spread(30, 1, week, gap, refused), false)), true},
+		{"the same, at several providers", join(usual, several(forward(spread(30, 1, week, gap, refused), false))), true},
+		{"many refusals at several providers, of senders that never were rewritten", join(plain, few(false), several(forward(spread(30, 1, week, gap, refused), false))), true},
+		{"many refusals at one provider, of senders that never were rewritten", join(plain, few(false), forward(spread(30, 1, week, gap, refused), false)), false},
+		{"many refusals each day", join(plain, several(forward(spread(250, 1, 0, 40*time.Minute, refused), false))), false},
+		{"many refusals of the mail of one sender domain", join(usual, with(forward(spread(30, 1, week, gap, refused), false), func(m *mail) { m.from = "news@shop.example" })), false},
 		{"senders that are rewritten no more", join(usual, few(true), forward(spread(30, 1, week, gap, refused), false)), true},
 		{"many refusals of senders that are rewritten", join(usual, few(true), forward(spread(30, 1, week, gap, refused), true)), false},
 		{"senders that never were rewritten", join(few(false), forward(spread(30, 1, week, gap, refused), false)), false},
@@ -48,7 +64,7 @@ func TestRewriting(t *testing.T) {
 			for _, p := range found {
 				if p.Cause == "rewriting" {
 					n++
-					if p.Level != "likely" || p.Messages != 30 || !p.Homemade() || !strings.HasPrefix(p.Title, "forwarded mail, whose senders are no longer rewritten (SRS), is refused at Google") || !p.Since.Equal(begin.Add(week)) {
+					if p.Level != "likely" || p.Messages != 30 || !p.Homemade() || !strings.HasPrefix(p.Title, "forwarded mail, whose senders are "+map[bool]string{true: "not", false: "no longer"}[strings.Contains(test.name, "never")]+" rewritten (SRS), is refused at "+map[bool]string{true: "many providers", false: "Google"}[strings.Contains(test.name, "several")]) || !p.Since.Equal(begin.Add(week)) {
 						t.Errorf("%s, %d messages since %s: %s", p.Level, p.Messages, p.Since, p.Title)
 					}
 				}

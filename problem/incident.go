@@ -23,7 +23,8 @@ type incident struct {
 	keys         []key
 	forwarded    bool
 	spam         bool     // forwarded mail, refused as spam (see forwarded.go)
-	unrewritten  bool     // the senders of forwarded mail are no longer rewritten
+	unrewritten  bool     // the senders of forwarded mail are not rewritten
+	rewrote      bool     // they were before; if unrewritten
 	own          int      // messages that were not forwarded but refused in the same way; if spam
 	originals    []string // addresses from which spam was forwarded, as far as they were read
 	allOriginals bool     // originals is complete
@@ -294,12 +295,16 @@ func (x *refusalSearch) namedIncidents(ctx context.Context) (list []*incident, e
 	for _, s := range sorted(x.named) {
 		for _, part := range splitByGap(s.refusals, x.o.Quiet()) {
 			if s.key.forwarded && s.key.reason == bounce.AuthFailure {
+				rewrote := true
 				i, j, err := x.unrewritten(ctx, part)
+				if err == nil && i == j {
+					i, j, rewrote, err = x.unusual(ctx, part)
+				}
 				if err != nil {
 					return nil, err
 				}
 				if i < j {
-					list = append(list, x.lostRewriting(s, slices.Clip(part[i:j])))
+					list = append(list, x.lostRewriting(s, slices.Clip(part[i:j]), rewrote))
 					part = slices.Concat(part[:i], part[j:])
 				}
 			}

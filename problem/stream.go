@@ -144,6 +144,7 @@ type refusalSearch struct {
 
 	since, until moment // the period; until is exclusive
 	from         moment // start of the refusals that were read
+	first        moment // time of the first attempt in the store
 	last         moment // time of the last attempt in the store, or the end of the period
 	end          moment // see newest.end
 
@@ -180,7 +181,7 @@ func readRefusals(ctx context.Context, s store.Reader, f store.Filter, o Thresho
 	if err != nil || all.IsZero() {
 		return nil, err
 	}
-	x.last = momentOf(all.Last)
+	x.first, x.last = momentOf(all.First), momentOf(all.Last)
 	if !f.Until.IsZero() {
 		x.until = momentOf(f.Until)
 		x.last = min(x.last, x.until)

@@ -294,7 +294,15 @@ func (in *incident) problem(o Thresholds, seen *counter) Problem {
 		}
 		p.Title = mail + " is " + does + " as spam at " + strings.Join(provider.Names(p.Providers), ", ")
 		if in.unrewritten {
-			p.Title = mail + ", whose senders are no longer rewritten (SRS), is " + does + " at " + nameSome(provider.Names(p.Providers), "", "others")
+			when := "no longer"
+			if !in.rewrote {
+				when = "not"
+			}
+			at := "many providers" // their names would differ each day
+			if len(p.Providers) <= namesShown {
+				at = nameSome(provider.Names(p.Providers), "", "")
+			}
+			p.Title = mail + ", whose senders are " + when + " rewritten (SRS), is " + does + " at " + at
 		}
 		p.Short, p.homemade = p.Title, true
 		p.SenderDomains = []string{} // the senders are strangers
@@ -510,7 +518,11 @@ func (in *incident) why(p *Problem, s spread, causeWhy string, o Thresholds) str
 	valid := fmt.Sprintf("%d of %s took mail before", len(p.ValidBefore), table.Count(int64(p.Recipients), "recipient"))
 	switch {
 	case in.unrewritten:
-		return fmt.Sprintf("The mail was forwarded with the addresses of %s as senders, for which this server may not send. Before, this server rewrote the senders, and far fewer such messages were refused.", table.Count(int64(len(s.senders)), "strange domain"))
+		before := "Before, this server rewrote the senders, and far fewer such messages were refused."
+		if !in.rewrote {
+			before = "Before, far fewer such messages were refused."
+		}
+		return fmt.Sprintf("The mail was forwarded with the addresses of %s as senders, for which this server may not send. %s", table.Count(int64(len(s.senders)), "strange domain"), before)
 	case in.spam:
 		say := "name a bad reputation"
 		if p.Reason == bounce.ContentSpam {
