@@ -24,12 +24,6 @@ const (
 // unreachedAtMost is the maximum number of providers to which mail is not delivered.
 const unreachedAtMost = 20
 
-// The minimum number of recipients whose mail a provider does not take.
-const (
-	fullLeast = 10 // of a provider whose storage may be full
-	partLeast = 5  // of a part of a provider, for a reason of this side: one recipient may forward, or have a rule
-)
-
 // addUnreached adds to the problems the providers to which most mail is not delivered for a reason
 // of theirs: those with the most such messages, except those that another problem explains at the
 // same time. Of providers with little such mail it adds those that took some before and none for

@@ -68,6 +68,12 @@ func (x *unreachedRow) anyReason() bool {
 	return (many || x.part != nil) && (problem.AsksSender(x.Reason) || x.Reason == bounce.MailboxFull)
 }
 
+// The minimum number of recipients whose mail a provider does not take.
+const (
+	fullLeast = 10 // of a provider whose storage may be full
+	partLeast = 5  // of a part of a provider, for a reason of this side: one recipient may forward, or have a rule
+)
+
 // recipientsLeast returns the minimum number of recipients of an incident; 0: any.
 func (x *unreachedRow) recipientsLeast() int {
 	switch {
