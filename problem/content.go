@@ -17,16 +17,28 @@ import (
 // says. Each server has a few such refusals every day, which name no cause that concerns its other
 // mail. Many at once, of a good part of a sender domain's mail to a provider, are an incident, and
 // the reply is its cause: it says nothing against the addresses, so they need not be known to be
-// valid.
+// valid. So are messages refused for their form or an attachment, if the provider takes mail of others
+// meanwhile: else it is the provider (see report/unreached.go).
 
 const (
-	contentMessages = 10  // messages of one sender domain called spam at one provider in a window, at least; higher: fewer incidents
+	contentMessages = 10  // messages of one sender domain refused for what they are at one provider in a window, at least; higher: fewer incidents
+	rejectedShare   = 0.9 // of the messages of a sender domain at a provider that are refused for their form, at least: a part may be one large mailing, or have a virus; higher: fewer incidents
 	contentAsked    = 100 // streams whose other mail is counted; the mail of others stays without a named cause
 )
 
-// A spamRun is a run of mail called spam, of one silent stream.
+// ofContent reports whether a reason is that of messages refused for what they are.
+func ofContent(r bounce.Reason) bool { return r == bounce.ContentSpam || r == bounce.ContentRejected }
+
+// countsRejected reports whether a refusal of a message for its form or an attachment counts: the mail was
+// written here, and the receiver returned it.
+func countsRejected(r *refusal) bool {
+	return !r.Forwarded && !r.smarthost && r.SenderDomain != "" && r.hard && r.Code != 0
+}
+
+// A spamRun is a run of mail called spam, of one silent stream, or of messages refused for their form or an
+// attachment.
 type spamRun struct {
-	silent, spam *stream // spam is the part of silent that was called spam
+	silent, spam *stream // spam is the part of silent that was called spam; silent is nil if spam is refused for its form
 	refusals     []*refusal
 	refused      int   // messages
 	tried        int64 // messages of the stream in the parts of its time counted so far
@@ -39,25 +51,42 @@ func (x *refusalSearch) contentIncidents(ctx context.Context) (list []*incident,
 		return nil, err
 	}
 	for _, run := range runs {
-		most, err := x.callsSpam(ctx, run)
-		if err != nil {
+		if is, err := x.callsSpam(ctx, run); err != nil {
 			return nil, err
+		} else if !is {
+			continue
 		}
-		if !most {
+		if is, err := x.takesOthers(ctx, run); err != nil {
+			return nil, err
+		} else if !is {
 			continue
 		}
 		for _, r := range run.refusals {
 			r.claimed = true
 		}
 		list = append(list, x.incident(Confirmed, run.spam, run.refusals))
-		run.silent.refusals = slices.DeleteFunc(run.silent.refusals, func(r *refusal) bool { return r.claimed })
+		if run.silent != nil {
+			run.silent.refusals = slices.DeleteFunc(run.silent.refusals, func(r *refusal) bool { return r.claimed })
+		}
 	}
 	return list, nil
 }
 
-// spamRuns returns the runs of enough mail called spam.
+// spamRuns returns the runs of enough mail called spam, or refused for its form.
 func (x *refusalSearch) spamRuns() (runs []*spamRun) {
 	var seen counter
+	add := func(silent, spam *stream) {
+		for _, part := range splitByGap(spam.refusals, x.o.Quiet()) {
+			if mostInWindow(part, x.o.Window) >= contentMessages && len(runs) < contentAsked {
+				runs = append(runs, &spamRun{silent: silent, spam: spam, refusals: part, refused: seen.count(part, anyMessage)})
+			}
+		}
+	}
+	for _, s := range sorted(x.named) {
+		if s.key.reason == bounce.ContentRejected && len(s.refusals) >= contentMessages {
+			add(nil, s)
+		}
+	}
 	for _, s := range sorted(x.silent) {
 		spam := newStream(key{what: namedStream, reason: bounce.ContentSpam, sender: s.key.sender, provider: s.key.provider, domain: s.key.domain})
 		for _, r := range s.refusals {
@@ -74,18 +103,18 @@ func (x *refusalSearch) spamRuns() (runs []*spamRun) {
 				spam.samples = append(spam.samples, e)
 			}
 		}
-		for _, part := range splitByGap(spam.refusals, x.o.Quiet()) {
-			if mostInWindow(part, x.o.Window) >= contentMessages && len(runs) < contentAsked {
-				runs = append(runs, &spamRun{silent: s, spam: spam, refusals: part, refused: seen.count(part, anyMessage)})
-			}
-		}
+		add(s, spam)
 	}
 	return runs
 }
 
 // goodPart reports whether a run is a good part of so many messages.
 func (x *refusalSearch) goodPart(run *spamRun, tried int64) bool {
-	return float64(run.refused) >= x.o.Share*float64(tried)
+	share := x.o.Share
+	if run.spam.key.reason == bounce.ContentRejected {
+		share = max(share, rejectedShare)
+	}
+	return float64(run.refused) >= share*float64(tried)
 }
 
 // dropSmallRuns drops runs that are a small part of their streams' messages on some of their days, or,
@@ -167,6 +196,18 @@ func (x *refusalSearch) mailTo(provider, domain string) store.Filter {
 		f.Relay = provider
 	}
 	return f
+}
+
+// takesOthers reports whether a provider that refuses a run for its form takes other mail meanwhile.
+func (x *refusalSearch) takesOthers(ctx context.Context, run *spamRun) (bool, error) {
+	k, list := run.spam.key, run.refusals
+	if k.reason != bounce.ContentRejected {
+		return true, nil
+	}
+	f := x.mailTo(k.provider, k.domain)
+	f.Since, f.Until, f.Outcomes = list[0].at.time(), list[len(list)-1].at.time().Add(time.Second), []bounce.Outcome{bounce.Delivered}
+	c, err := store.CountAll(ctx, x.s, f)
+	return c.Delivered > 0, err
 }
 
 // callsSpam reports whether a run is a good part of the messages of its stream in its time.

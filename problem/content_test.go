@@ -82,3 +82,57 @@ func TestContent(t *testing.T) {
 		})
 	}
 }
+
+// TestContentRejected holds when messages refused for their form or an attachment are an incident of their
+// sender domain: nearly all of its mail to a provider that takes others' meanwhile.
+func TestContentRejected(t *testing.T) {
+	const (
+		plant  = "anna@plant.example"
+		office = "bert@office.example"
+		google = "aspmx.l.google.com"
+		form   = "550-5.7.1 [203.0.113.77] Messages with multiple addresses in From: header are not accepted. 550 5.7.1 https://support.google.com/mail/?p=RfcMessageNonCompliant"
+		part   = "552-5.7.0 This message was blocked because its content presents a potential security issue."
+	)
+	week := join(regular(12, 7, plant, "u%d@gmail.com", google), regular(12, 7, office, "u%d@gmail.com", google))
+	// sends returns n messages in half a day, of which refused are refused.
+	sends := func(from, says string, n, refused int) (list []mail) {
+		for i := range n {
+			m := mail{outcome: good, code: 250}
+			if i*refused/n != (i+1)*refused/n {
+				m = mail{says: says, stage: bounce.StageEOM, outcome: bounce.Hard}
+			}
+			m.at, m.id, m.from, m.to, m.relay = 7*day+time.Duration(i)*12*time.Hour/time.Duration(n), fmt.Sprintf("L%s%d", from, i), from, fmt.Sprintf("u%d@gmail.com", i%12), google
+			list = append(list, m)
+		}
+		return list
+	}
+	forwarded := sends(plant, form, 20, 20)
+	for i := range forwarded {
+		forwarded[i].original = "info@club.example"
+	}
+	others := sends(office, "", 12, 0)
+	for _, test := range []struct {
+		name  string
+		mails []mail
+		want  string
+	}{
+		{"all mail of a domain has a malformed header", join(sends(plant, form, 20, 20), others), "[confirmed content: Google refuses plant.example: content refused, 20 of 20]"},
+		{"nearly all of its mail has an attachment", join(sends(plant, part, 40, 38), others), "[confirmed content: Google refuses plant.example: content refused, 38 of 39]"},
+		{"most of it has", join(sends(plant, part, 40, 30), others), "[]"},
+		{"a few messages", join(sends(plant, form, 8, 8), others), "[]"},
+		{"forwarded mail", join(forwarded, others), "[]"},
+		{"the provider takes no other mail", sends(plant, form, 20, 20), "[]"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got := []string{}
+			for _, p := range problemsIn(t, logOf(t, join(week, test.mails)), store.Filter{Since: begin.Add(7*day - time.Hour)}) {
+				if !p.Background && p.Level != "watch" && p.Cause == "content" {
+					got = append(got, fmt.Sprintf("%s %s: %s, %d of %d", p.Level, p.Cause, p.Title, p.Onset.Refused, p.Onset.Tried))
+				}
+			}
+			if fmt.Sprint(got) != test.want {
+				t.Errorf("%s, want %s", got, test.want)
+			}
+		})
+	}
+}

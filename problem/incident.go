@@ -293,6 +293,9 @@ func byOnset(a, b *incident) int {
 // namedIncidents makes incidents of the named streams.
 func (x *refusalSearch) namedIncidents(ctx context.Context) (list []*incident, err error) {
 	for _, s := range sorted(x.named) {
+		if s.key.reason == bounce.ContentRejected { // see content.go
+			continue
+		}
 		for _, part := range splitByGap(s.refusals, x.o.Quiet()) {
 			if s.key.forwarded && s.key.reason == bounce.AuthFailure {
 				rewrote := true
@@ -800,14 +803,17 @@ const operatorWithin = 3 * time.Hour
 // A common is a provider, the operator of several, or a sender domain that two incidents may share.
 type common struct {
 	provider, operator, sender string
-	standing                   bool // see incident.standing
-	content                    bool // see content.go
+	standing                   bool          // see incident.standing
+	content                    bounce.Reason // see content.go
 }
 
 // commonOf returns the values that an incident may share with others: its providers, the operators that
 // judge the sending address for several providers and, if bySender is set, its sender domains.
 func (in *incident) commonOf(counts []traitCount, bySender bool) (list []common) {
-	standing, content := in.standing(), in.content()
+	standing, content := in.standing(), bounce.NoReason
+	if in.content() {
+		content = in.keys[0].reason
+	}
 	for _, p := range providersOf(counts) {
 		list = append(list, common{provider: p, standing: standing, content: content})
 		if operator := provider.Operator(p); standing && operator != "" {
@@ -817,7 +823,7 @@ func (in *incident) commonOf(counts []traitCount, bySender bool) (list []common)
 	if standing {
 		return list
 	}
-	if bySender || content || in.all[0].Reason == bounce.AuthFailure || in.all[0].Reason == bounce.SenderRejected { // may be one faulty record, or one newsletter
+	if bySender || content != bounce.NoReason || in.all[0].Reason == bounce.AuthFailure || in.all[0].Reason == bounce.SenderRejected { // may be one faulty record, or one newsletter
 		for _, s := range sendersOf(counts) {
 			list = append(list, common{sender: s, content: content})
 		}
@@ -876,9 +882,9 @@ func (in *incident) mergeable() bool {
 	return !in.forwarded && (!in.named() || reason == bounce.AuthFailure || reason == bounce.SenderRejected || in.standing() || in.content())
 }
 
-// content reports whether an incident is of mail called spam.
+// content reports whether an incident is of mail that is refused for what it is: see content.go.
 func (in *incident) content() bool {
-	return in.named() && in.keys[0].reason == bounce.ContentSpam && !in.forwarded
+	return in.named() && ofContent(in.keys[0].reason) && !in.forwarded
 }
 
 // standing reports whether an incident is one provider's own judgement of the sending address: its

@@ -75,7 +75,7 @@ func (k key) String() string {
 		text += " " + k.sender
 	case k.reason == bounce.Blocklist:
 		text += " " + k.detail
-	case k.reason == bounce.Reputation, k.reason == bounce.ContentSpam:
+	case k.reason == bounce.Reputation, ofContent(k.reason):
 		text += " " + k.provider
 		if k.sender != "" {
 			text += " " + k.sender + " " + k.domain
@@ -191,7 +191,7 @@ func readRefusals(ctx context.Context, s store.Reader, f store.Filter, o Thresho
 		f.Since = f.Since.Add(-o.Past)
 		x.from = momentOf(f.Since)
 	}
-	for _, reasons := range [...][]bounce.Reason{store.Suspect, {bounce.SenderRejected}} { // a store may keep the first group separately
+	for _, reasons := range [...][]bounce.Reason{store.Suspect, {bounce.SenderRejected, bounce.ContentRejected}} { // a store may keep the first group separately
 		if f, ok := f.Restrict(reasons); ok {
 			if err := x.read(ctx, f, reached); err != nil {
 				return nil, err
@@ -212,10 +212,10 @@ func readRefusals(ctx context.Context, s store.Reader, f store.Filter, o Thresho
 }
 
 // addressReasons are the reasons of the other refusals.
-var addressReasons = bounce.Reasons(func(r bounce.Reason) bool { return !r.RefusesSender() })
+var addressReasons = bounce.Reasons(func(r bounce.Reason) bool { return !slices.Contains(refusedReasons, r) })
 
 // refusedReasons are the reasons of the refusals that a search reads.
-var refusedReasons = bounce.Reasons(bounce.Reason.RefusesSender)
+var refusedReasons = bounce.Reasons(func(r bounce.Reason) bool { return r.RefusesSender() || r == bounce.ContentRejected })
 
 // read adds the refusals that f selects to their streams.
 func (x *refusalSearch) read(ctx context.Context, f store.Filter, reached *reached) (err error) {
@@ -464,7 +464,9 @@ func (x *refusalSearch) add(from *store.Refusal, c *traits) {
 	case c.Reason.NamesCause():
 	case c.Reason == bounce.SenderRejected && !x.countsSender(from, r):
 		return
-	case c.Reason != bounce.SenderRejected && !x.countsSilent(from, r):
+	case c.Reason == bounce.ContentRejected && !countsRejected(r):
+		return
+	case c.Reason != bounce.SenderRejected && c.Reason != bounce.ContentRejected && !x.countsSilent(from, r):
 		return
 	}
 	if r.stream == nil || r.stream.dropped { // once for each traits
@@ -556,6 +558,14 @@ func (x *refusalSearch) dropStreams() {
 	}
 }
 
+// customer returns the recipient domain of refusals if each customer of their provider has its own rules.
+func customer(c *traits) string {
+	if provider.IsFilter(c.provider) || c.noRelay {
+		return c.RecipientDomain
+	}
+	return ""
+}
+
 // streamOf returns the stream of refusals with these traits.
 func (x *refusalSearch) streamOf(c *traits) *stream {
 	k := key{what: namedStream, reason: c.Reason}
@@ -576,15 +586,14 @@ func (x *refusalSearch) streamOf(c *traits) *stream {
 		k.detail = listOf(c.Detail)
 	case bounce.Reputation:
 		k.provider = c.provider
+	case bounce.ContentRejected:
+		k.sender, k.provider, k.domain = c.SenderDomain, c.provider, customer(c)
 	default:
 		if c.Forwarded { // see forwarded.go
 			k.provider, k.forwarded = c.provider, true
 			break
 		}
-		k = key{what: silentStream, sender: c.SenderDomain, provider: c.provider}
-		if provider.IsFilter(c.provider) || c.noRelay {
-			k.domain = c.RecipientDomain
-		}
+		k = key{what: silentStream, sender: c.SenderDomain, provider: c.provider, domain: customer(c)}
 		streams = x.silent
 	}
 	s := streams[k]

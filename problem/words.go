@@ -61,6 +61,12 @@ var namedWords = map[bounce.Reason]wording{
 		otherExplanation: "A stolen password or a form that sends spam; or a bad reputation of the sender domain, which some providers call spam.",
 		disprovedBy:      "The same message to the same provider, taken when it is sent by hand; then it is the number of messages.",
 	},
+	bounce.ContentRejected: { // see content.go
+		cause: causeContent, summary: "{who} is refused at {at}: {what}",
+		firstCheck:       "What the reply names: a header or the MIME structure, or an attachment. Then the program that writes these messages, and what changed here just before: a milter, a gateway, a signature, a type of file. Send again what was returned, mended.",
+		otherExplanation: "A false alarm of the provider's scanner, or a virus on a computer here.",
+		disprovedBy:      "The same message to the same provider, taken when it is sent unchanged.",
+	},
 }
 
 // ownListCheck is the first check if a provider's own list has the sending address.
@@ -311,7 +317,7 @@ func (in *incident) problem(o Thresholds, seen *counter) Problem {
 		p.selectors = in.namedMost(func(x *sample) []string { return x.selectors })
 	}
 	p.Scan = nextCommand(&p)
-	if in.spam || len(in.froms) > 0 {
+	if in.spam || len(in.froms) > 0 || in.content() && p.Reason == bounce.ContentRejected {
 		p.Scan = "bouncelog report --reason " + p.Reason.String()
 	}
 	return p
@@ -448,6 +454,8 @@ func (in *incident) what(reason bounce.Reason, detail string, providers int) str
 		return "listed by " + cmp.Or(detail, "a blocklist")
 	case reason == bounce.RDNSHelo:
 		return "no matching PTR or HELO name"
+	case reason == bounce.ContentRejected && in.content():
+		return "content refused"
 	case in.content(), in.callsSpam():
 		return "called spam"
 	}
