@@ -132,6 +132,7 @@ type Problem struct {
 	Reasons map[bounce.Reason]int64 `json:"-"`
 
 	delayed   bool    // see incident.delayed
+	throttled bool    // see Throttled
 	believed  bool    // see outage.believed
 	peak      float64 // see incident.peak
 	rows      rows

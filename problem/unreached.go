@@ -240,7 +240,7 @@ func AsksSender(reason bounce.Reason) bool {
 // Theirs reports whether the problem is an Unreached that the provider has to mend: the mail left the
 // sending side, and the reply asks nothing of it.
 func (p *Problem) Theirs() bool {
-	return p.Unreached() && !judge.OwnDetail(p.Detail) && !AsksSender(p.Reason)
+	return p.Unreached() && !judge.OwnDetail(p.Detail) && !AsksSender(p.Reason) && !(p.throttled && p.Reason == bounce.RateLimited)
 }
 
 // WhoActs returns who has to act on a problem.

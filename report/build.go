@@ -171,6 +171,9 @@ func (r *Report) build(ctx context.Context, s store.Reader, o Options, read *sto
 	if err := r.addUnreached(ctx, s, o, r.judged.Rows); err != nil {
 		return err
 	}
+	if err := r.addThrottled(ctx, s, o, r.judged.Rows); err != nil {
+		return err
+	}
 	shown := wanted(SectionVerdict) || wanted(SectionProblems)
 	if shown {
 		if err := r.lookAround(ctx, s, o); err != nil {

@@ -47,6 +47,8 @@ func (v *screen) figureURL(rep *report.Report, in *report.Incident, f problem.Fi
 	switch {
 	case p.Unreached() && f == problem.FigureAttempts:
 		return v.rows("provider", p.Providers[0], "outcome", failedWords, "reason", "")
+	case p.Throttled(): // its messages were delivered later
+		return ""
 	case p.Unreached() && f == problem.FigureReturned:
 		return v.rows("provider", p.Providers[0], "outcome", "hard", "reason", "")
 	case !p.HasRows(f) && !(p.Unreached() && slices.Contains([]problem.Figure{problem.FigureRefused, figureWaiting, figureGivenUp, figureStuck}, f)):
