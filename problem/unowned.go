@@ -51,7 +51,7 @@ func (w *outageSearch) withoutUnowned(ctx context.Context, host string, list []f
 			if all < outageDomains || float64(all) <= outageThrough*float64(len(run)) { // it takes nobody's
 				continue
 			}
-			run = slices.Clone(run)
+			run = slices.Clone(withNear(domains[domain], run))
 			for i := range run {
 				run[i].evidence = unowned
 				taken[run[i].pair()] = true
@@ -61,6 +61,25 @@ func (w *outageSearch) withoutUnowned(ctx context.Context, host string, list []f
 		}
 	}
 	return slices.DeleteFunc(list, func(x failure) bool { return taken[x.pair()] }), nil
+}
+
+// withNear returns a run with the stated failures of the list before and after it, as far as less than outageGap
+// lies between them: some of the mail passed then.
+func withNear(list, run []failure) []failure {
+	first, last := run[0].at, lastOf(run)
+	i := slices.IndexFunc(list, func(x failure) bool { return x.at >= first })
+	j := i
+	for j < len(list) && list[j].at <= last {
+		j++
+	}
+	if slices.ContainsFunc(list[i:j], func(x failure) bool { return x.evidence != stated }) {
+		return run
+	}
+	for ; i > 0 && list[i-1].evidence == stated && list[i].at.sub(list[i-1].at) < outageGap; i-- {
+	}
+	for ; j < len(list) && list[j].evidence == stated && list[j].at.sub(list[j-1].at) < outageGap; j++ {
+	}
+	return list[i:j]
 }
 
 // manyUnowned reports whether the failures of a sender domain may be an outage.

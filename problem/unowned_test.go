@@ -35,6 +35,10 @@ func TestUnowned(t *testing.T) {
 		{"an address that the account does not own", join(before, others, of("info@solar.example", spread(30, 15, day, gap, notOwned))), "30 of 30 messages of solar.example to 15 domains" + at},
 		{"another wording", join(before, others, of("info@solar.example", spread(30, 15, day, gap, sendAs))), "30 of 30 messages of solar.example to 15 domains" + at},
 		{"a limit of this server for one customer", join(before, others, of("info@solar.example", spread(30, 15, day, gap, limit))), "30 of 30 messages of solar.example to 15 domains fail at a limit or suspension of the sending account"},
+		{
+			"a limit of this server, up to which mail passes", join(before, of("info@office.example", spread(60, 15, day, 10*time.Minute, taken)), of("info@solar.example", spread(10, 10, day, 2*time.Minute, limit)), of("shop@solar.example", spread(3, 3, day+time.Minute, 4*time.Minute, taken)), of("news@solar.example", spread(30, 15, day+time.Hour, gap, limit))),
+			"40 of 43 messages of solar.example to 15 domains fail at a limit or suspension of the sending account",
+		},
 		{"one address of a domain", join(before, others, of("shop@solar.example", spread(12, 15, day, gap, sendAs)), of("info@solar.example", spread(24, 15, day+time.Minute, gap/2, taken))), ""},
 		{"few messages to strangers", join(before, others, with(of("info@solar.example", spread(6, 6, day, gap, sendAs)), func(m *mail) { m.to = "new." + m.id[len(m.id)-1:] + ".example" })), ""},
 	} {
