@@ -398,6 +398,9 @@ func (x *outage) problem() *Problem {
 		Reasons: map[bounce.Reason]int64{}, keys: []key{{what: outageOf, detail: x.cause}}, failedTo: map[domainReason]int64{},
 	}
 	p.believed = x.believed
+	if x.kinds[unowned] && x.returner != nil {
+		p.keys[0].sender = x.returner.domain
+	}
 	if x.kinds[relayed] {
 		p.relay = ascii.Lower(onset.RelayHost)
 	}

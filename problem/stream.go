@@ -63,6 +63,9 @@ func (k key) String() string {
 	case watchedRest:
 		return "watch " + at
 	case outageOf:
+		if k.sender != "" { // see unowned.go
+			return "outage " + k.detail + " " + k.sender
+		}
 		return "outage " + k.detail
 	case floodOf:
 		return "flood " + k.sender

@@ -1,12 +1,34 @@
 package problem_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"bouncelog/bounce"
 )
+
+// TestUnownedDomains holds that two sender domains that are refused at once are two problems, each announced.
+func TestUnownedDomains(t *testing.T) {
+	var mails []mail
+	for _, from := range []string{"info@a.example", "info@b.example", "info@office.example"} {
+		last := mail{says: "550 5.7.60 SMTP; Client does not have permissions to send as this sender", outcome: bounce.Hard, stage: bounce.StageEOM}
+		if from == "info@office.example" {
+			last = mail{outcome: good, code: 250}
+		}
+		mails = append(mails, with(join(spread(60, 15, 0, 20*time.Minute, mail{outcome: good, code: 250}), spread(30, 15, day, 20*time.Minute, last)), func(m *mail) {
+			m.id, m.from, m.relay, m.port = from+m.id, from, "smtp.relay.example", 587
+		})...)
+	}
+	found := problemsOf(t, join(mails))
+	if len(found) != 2 || found[0].ID == found[1].ID || slices.Equal(found[0].Keys(), found[1].Keys()) {
+		for _, p := range found {
+			t.Errorf("%s %v: %s", p.ID, p.Keys(), p.Summary)
+		}
+		t.Error("want two problems")
+	}
+}
 
 // TestUnowned holds when refusals of one sender domain's mail at the relay host, or by this server itself, are an
 // outage of that domain, and that it goes on while other mail passes.
