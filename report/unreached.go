@@ -64,11 +64,15 @@ func (r *Report) addUnreached(ctx context.Context, s store.Reader, o Options, ro
 		}
 		return nil
 	}
-	var many, little []*unreachedRow
+	var many, little, ending []*unreachedRow
 	served := r.routes.served(rows)
 	for i := range rows {
 		x := &unreachedRow{ProviderRow: &rows[i], name: rows[i].Provider, reasons: map[bounce.Reason]int64{}}
 		switch {
+		case x.mayEnd():
+			x.little = true
+			ending = append(ending, x)
+			continue
 		case !slices.Contains(theirs, x.Reason) && x.Reason != bounce.Greylisted && !x.anyReason():
 			continue
 		case x.Reason == bounce.RateLimited || x.anyReason() || x.Reason == bounce.Greylisted || x.Mark != MarkFails && (x.Mark != MarkTakes || x.lost() < markLeast):
@@ -83,6 +87,14 @@ func (r *Report) addUnreached(ctx context.Context, s store.Reader, o Options, ro
 		x.is(r.routes, served)
 		little = append(little, x)
 	}
+	for _, x := range ending {
+		x.is(r.routes, served)
+	}
+	ending, err := r.refusedBefore(ctx, s, o, ending)
+	if err != nil {
+		return err
+	}
+	little = append(little, ending...)
 	for _, x := range r.parts(o.Filter.Since, rows, served) {
 		x.is(r.routes, served)
 		little = append(little, x)
@@ -127,6 +139,19 @@ func (r *Report) addUnreached(ctx context.Context, s store.Reader, o Options, ro
 		}
 	}
 	return nil
+}
+
+// refusedBefore returns the rows of which enough was refused on the day before the period to have been an
+// incident then.
+func (r *Report) refusedBefore(ctx context.Context, s store.Reader, o Options, rows []*unreachedRow) ([]*unreachedRow, error) {
+	f := o.Filter
+	if len(rows) == 0 || f.Since.IsZero() {
+		return nil, nil
+	}
+	f.Since, f.Until, f.Outcomes = f.Since.Add(-24*time.Hour), f.Since, []bounce.Outcome{bounce.Soft, bounce.Hard}
+	refused := map[*unreachedRow]int64{}
+	err := r.count(ctx, s, f, rows, func(x *unreachedRow, c store.Cell) { refused[x] += c.Reasons[x.Reason] })
+	return slices.DeleteFunc(rows, func(x *unreachedRow) bool { return refused[x] < markLeast }), err
 }
 
 // served returns the cells of the providers in rows, by provider.

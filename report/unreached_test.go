@@ -459,6 +459,39 @@ func TestTakesNothing(t *testing.T) {
 	}
 }
 
+// TestTakesNothingUntilMorning holds that the end of such an incident is told, however few messages were
+// refused on its last day.
+func TestTakesNothingUntilMorning(t *testing.T) {
+	at, days := 4*oneDay+8*hour, 6*oneDay+7*hour
+	refused := deferrals("big.example", 32, at, hour/2, hour, 0, "refused") // until midnight
+	late := deferrals("big.example", 5, 5*oneDay+hour, hour, hour, 0, "refused")
+	for _, list := range [][]deferral{refused, late} {
+		for i := range list {
+			list[i].says, list[i].reason, list[i].reply, list[i].once = "554 5.7.1 Message rejected due to local policy", bounce.Policy, true, true
+		}
+	}
+	day := queueLog(t, days, sent("fine.example", 8*400, 0, oneDay/400), sent("big.example", int(at/hour)*2, 0, hour/2), refused, late, sent("big.example", 40, 5*oneDay+9*hour, hour/2))
+	for n, want := range map[int]string{
+		4: "big.example refuses all our mail: refused by policy, 32 from 05-08 08:00, going on true",
+		5: "big.example refuses all our mail: refused by policy, 5 from 05-08 08:00, going on false to 05-09 09:00",
+		6: "",
+	} {
+		got := ""
+		for _, in := range day(n).Incidents() {
+			if in.IsBackground() {
+				continue
+			}
+			got += fmt.Sprintf("%s, %d from %s, going on %v", in.Title, in.Refused, in.Since.Format("01-02 15:04"), in.Ongoing)
+			if !in.Ongoing {
+				got += in.EndedAt.Format(" to 01-02 15:04")
+			}
+		}
+		if got != want {
+			t.Errorf("day %d: %q, want %q", n, got, want)
+		}
+	}
+}
+
 // TestGreylistingWithoutEnd holds that a domain that took mail and greylists every attempt since, for
 // longer than greylisting takes, is an incident with an end. Usual greylisting is none, however many
 // messages, nor is mail that is tried once.

@@ -64,8 +64,18 @@ func (x *unreachedRow) losing() []bounce.Reason {
 // anyReason reports whether a provider or a part of one that takes nothing may be an incident for a reason
 // that is neither its own nor the recipients'.
 func (x *unreachedRow) anyReason() bool {
-	many := (x.Mark == MarkRefuses || x.Mark == MarkFails || x.Mark == MarkTakes) && max(x.lost(), x.Failed) >= markLeast
-	return (many || x.part != nil) && (problem.AsksSender(x.Reason) || x.Reason == bounce.MailboxFull)
+	return x.asks() && (x.part != nil || max(x.lost(), x.Failed) >= markLeast)
+}
+
+// asks reports whether the failures of a provider have such a reason.
+func (x *unreachedRow) asks() bool {
+	refuses := x.Mark == MarkRefuses || x.Mark == MarkFails || x.Mark == MarkTakes
+	return (x.part != nil || refuses) && (problem.AsksSender(x.Reason) || x.Reason == bounce.MailboxFull)
+}
+
+// mayEnd reports whether a provider that took nothing for such a reason may have ended that in the period.
+func (x *unreachedRow) mayEnd() bool {
+	return x.asks() && !x.anyReason() && x.Delivered > 0 && x.lost() >= problem.IncidentLeast
 }
 
 // The minimum number of recipients whose mail a provider does not take.
