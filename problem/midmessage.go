@@ -33,15 +33,26 @@ func (w *outageSearch) brokenOff(ctx context.Context, list []failure) (runs [][]
 			return nil, err
 		}
 		i, j := steepestHours(run, taken)
-		part, through := slices.Clip(run[i:j]), int64(0)
-		if !w.atMany(part) || w.usualBefore(list, part) {
-			continue
+		// An even share of the mail of a day has no steepest part: all that was tried without a pause counts.
+		from, to := i, max(j, i+1)
+		for from > 0 && run[from].at.sub(run[from-1].at) < waitingTried {
+			from--
 		}
-		for _, hour := range hoursOf(part) {
-			through += taken[hourKey(hour)]
+		for to < len(run) && run[to].at.sub(run[to-1].at) < waitingTried {
+			to++
 		}
-		if n := float64(messagesOf(part)); n >= outageKnown*(n+float64(through)) {
-			runs = append(runs, part)
+		for _, part := range [][]failure{slices.Clip(run[i:j]), slices.Clip(run[from:to])} {
+			if !w.atMany(part) || w.usualBefore(list, part) {
+				continue
+			}
+			through := int64(0)
+			for _, hour := range hoursOf(part) {
+				through += taken[hourKey(hour)]
+			}
+			if n := float64(messagesOf(part)); n >= outageKnown*(n+float64(through)) {
+				runs = append(runs, part)
+				break
+			}
 		}
 	}
 	return runs, nil

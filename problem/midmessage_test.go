@@ -18,6 +18,7 @@ func TestBrokenOff(t *testing.T) {
 	large := func(list []mail) []mail { // to other recipients of the same domains
 		return with(list, func(m *mail) { m.to = "x" + m.to })
 	}
+	many := with(spread(300, 15, day, 2*time.Minute, taken), func(m *mail) { m.at, m.id = m.at+time.Minute, "M"+m.id })
 	before := join(spread(60, 15, 0, gap, taken), large(spread(60, 15, 0, gap, taken)))
 	again := func(list []mail) (all []mail) { // each message for two hours
 		for i := range 6 {
@@ -32,6 +33,8 @@ func TestBrokenOff(t *testing.T) {
 	}{
 		{"large messages that no receiver gets", join(before, small, again(large(spread(20, 15, day, gap, broken)))), "20 of 56 messages to 15 domains fail while the message is sent: connections to many receivers break off after DATA"},
 		{"the same with Exim", join(before, small, again(large(spread(20, 15, day, gap, lost)))), "20 of 56 messages to 15 domains fail while the message is sent"},
+		{"some large messages among many small ones, for ten hours", join(before, many, again(large(spread(24, 12, day, 25*time.Minute, broken)))), "24 of 324 messages to 12 domains fail while the message is sent"},
+		{"too few of them", join(before, many, again(large(spread(12, 12, day, 50*time.Minute, broken)))), ""},
 		{"one receiver that breaks off", join(before, small, again(large(spread(20, 1, day, gap, broken)))), ""},
 		{"large messages that pass soon", join(before, small, large(spread(20, 15, day, gap, broken)), with(large(spread(20, 15, day, gap, taken)), func(m *mail) { m.at += 5 * time.Minute })), ""},
 		{"the same every day", join(before, again(large(spread(12, 12, 0, gap, broken))), small, again(large(spread(20, 15, day, gap, broken)))), ""},

@@ -115,7 +115,7 @@ const (
 	outageDenied    = 0.5              // of the messages to a domain whose mailboxes are denied while it takes others
 	noticesLeast    = 50               // notifications of this server that wait, at least
 	noticesTo       = 20               // recipients of them, at least
-	noticesTried    = 8 * time.Hour    // a notification that waits is tried again within this time: Exim's default is 6 hours; lower: those that wait are left out
+	waitingTried    = 8 * time.Hour    // a message that waits is tried again within this time: Exim's default is 6 hours; lower: those that wait are left out
 	outageFiltered  = 0.5              // of the messages that a content filter receives
 	outageFilters   = 0.25             // of the messages before that: a filter that always refused this share is no outage; lower: fewer outages
 )
@@ -596,7 +596,7 @@ func (w *outageSearch) waitingNotices(list []failure) (run []failure) {
 	}
 	messages, recipients := map[uint64]bool{}, map[uint64]bool{}
 	for _, x := range list {
-		if at := last[x.message]; w.end.sub(at) < noticesTried && at.sub(first[x.message]) >= time.Hour {
+		if at := last[x.message]; w.end.sub(at) < waitingTried && at.sub(first[x.message]) >= time.Hour {
 			run = append(run, x)
 			messages[x.message], recipients[x.recipient] = true, true
 		}
