@@ -6,7 +6,10 @@
 // It imports no other package of bouncelog. All of them use its types.
 package bounce
 
-import "time"
+import (
+	"net/netip"
+	"time"
+)
 
 // A Delivery is one delivery attempt: one recipient of one message, tried once, as the MTA logged
 // it. A remote server may have chosen the text fields: they must be cleaned before they are printed
@@ -195,4 +198,11 @@ type Message struct {
 	ClientHost  string
 	ClientIP    string
 	SASLUser    string
+}
+
+// OwnNetwork reports whether an IP address is one of this host, or of a private network (RFC 1918, RFC 3927,
+// RFC 4193), which no stranger has.
+func OwnNetwork(ip string) bool {
+	a, err := netip.ParseAddr(ip)
+	return err == nil && (a.IsLoopback() || a.IsPrivate() || a.IsLinkLocalUnicast())
 }

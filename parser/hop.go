@@ -2,7 +2,6 @@ package parser
 
 import (
 	"maps"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -73,7 +72,7 @@ func (s *hops) know(list []string) {
 	}
 	for _, ip := range list[:min(len(list), maxHops)] {
 		if ip, ok := strings.CutPrefix(ip, backMark); ok {
-			s.returnsOf(ip).taken, s.returnsOf(ip).back = backLeast, backLeast
+			*s.returnsOf(ip) = returns{backLeast, backLeast}
 			continue
 		}
 		s.known[ip] = true
@@ -100,7 +99,7 @@ func (s *hops) found() []string {
 // hop reports whether the relay hands mail back.
 func (r *returns) hop() bool { return r.back >= backLeast && 3*r.back >= 2*r.taken }
 
-// returnsOf returns the counts of a relay; those of too many are counted together.
+// returnsOf returns the counts of a relay. If there are too many relays, those of a new one are not kept.
 func (s *hops) returnsOf(ip string) *returns {
 	if s.back == nil {
 		s.back = make(map[string]*returns)
@@ -118,7 +117,7 @@ func (s *hops) returnsOf(ip string) *returns {
 // message continues under another queue id.
 func (s *hops) handsBack(e *queued, relay string) bool {
 	id := e.value(fieldMessageID)
-	if len(id) == 0 || len(id) > maxMessageID || !privateAddress(relay) {
+	if len(id) == 0 || len(id) > maxMessageID || !bounce.OwnNetwork(relay) {
 		return false
 	}
 	r, was := s.returnsOf(relay), s.sent[string(id)]
@@ -166,18 +165,6 @@ func (s *hops) comesBack(next *queued) (login string) {
 	}
 	s.came[string(id)] = came
 	return login
-}
-
-// privateAddress reports whether an IP address is one of a private network (RFC 1918, RFC 4193) or of this host.
-func privateAddress(ip string) bool {
-	switch {
-	case strings.HasPrefix(ip, "10."), strings.HasPrefix(ip, "192.168."), strings.HasPrefix(ip, "127."), strings.HasPrefix(ip, "169.254."):
-		return true
-	case strings.HasPrefix(ip, "172."), strings.HasPrefix(ip, "f"), strings.HasPrefix(ip, ":"):
-		a, err := netip.ParseAddr(ip)
-		return err == nil && (a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast())
-	}
-	return false
 }
 
 // claimOf returns the claim of a delivery of the message e to a relay. It returns false if the reply

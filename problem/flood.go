@@ -508,11 +508,7 @@ func (c *flood) possible() bool {
 // ownClient reports whether a client is in the own network, or is a program of this host (""). Mail
 // that strangers submit is for the mailboxes here, and forwarded from there.
 func ownClient(client string) bool {
-	if client == "" {
-		return true
-	}
-	ip, err := netip.ParseAddr(client)
-	return err == nil && (ip.IsLoopback() || ip.IsPrivate() || ip.IsLinkLocalUnicast())
+	return client == "" || bounce.OwnNetwork(client)
 }
 
 // otherHost reports whether a client in the own network is another host than this one.
