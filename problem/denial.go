@@ -112,16 +112,15 @@ func (h hourly) sum(from, to int64) (all tally) {
 // the share now against the usual one.
 func (h hourly) densest(usual, now float64) (from, to int64, found bool) {
 	up, down := math.Log(now/usual), math.Log((1-now)/(1-usual))
-	best, sum, start := 0.0, 0.0, int64(0)
-	for _, hour := range slices.Sorted(maps.Keys(h)) {
-		if sum <= 0 {
-			sum, start = 0, hour
-		}
-		if sum += up*float64(h[hour].refused) + down*float64(h[hour].others); sum > best {
-			best, from, to, found = sum, start, hour, true
-		}
+	hours := slices.Sorted(maps.Keys(h))
+	var most heaviest
+	for k, hour := range hours {
+		most.add(k, k+1, up*float64(h[hour].refused)+down*float64(h[hour].others))
 	}
-	return from, to, found
+	if most.to == 0 {
+		return 0, 0, false
+	}
+	return hours[most.from], hours[most.to-1], true
 }
 
 // candidates returns the hours in which the recipients called unknown by an operator stand out from those of

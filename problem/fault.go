@@ -170,21 +170,35 @@ func steepest(events []event) (i, j int) {
 	}
 	usual := min(float64(refused)/float64(len(events)+1), usualRateMost)
 	up, down := math.Log(faultRate/usual), math.Log((1-faultRate)/(1-usual))
-	best, sum, start := 0.0, 0.0, 0
+	var h heaviest
 	for k, e := range events {
-		if sum <= 0 {
-			sum, start = 0, k
-		}
 		if e.refused {
-			sum += up
+			h.add(k, k+1, up)
 		} else {
-			sum += down
-		}
-		if sum > best {
-			best, i, j = sum, start, k+1
+			h.add(k, k+1, down)
 		}
 	}
-	return i, j
+	return h.from, h.to
+}
+
+// A heaviest finds the part [from:to] of a sequence whose weights have the greatest sum. It is empty if no sum is
+// greater than 0.
+type heaviest struct {
+	from, to int
+	weight   float64 // of the part
+
+	start int     // of the part that ends with the items so far
+	sum   float64 // its weight; a weight between two items is added to it directly
+}
+
+// add adds the items [from:to], in order.
+func (h *heaviest) add(from, to int, weight float64) {
+	if h.sum <= 0 {
+		h.sum, h.start = 0, from
+	}
+	if h.sum += weight; h.sum > h.weight {
+		h.from, h.to, h.weight = h.start, to, h.sum
+	}
 }
 
 // isFault reports whether events[i:j] are a fault, and returns its stretch. tries is the number of
@@ -325,20 +339,16 @@ func tail(k, n int, p float64) float64 {
 func densest(refusals []*refusal, past time.Duration) (f stretch, score float64) {
 	span := max(refusals[len(refusals)-1].at.sub(refusals[0].at), past)
 	usual := float64(span) / float64(len(refusals)) / 4
-	sum, start := 0.0, 0
+	var h heaviest
 	for i, r := range refusals {
 		if i > 0 {
-			sum -= float64(r.at.sub(refusals[i-1].at)) / usual
+			h.sum -= float64(r.at.sub(refusals[i-1].at)) / usual
 		}
-		if sum <= 0 {
-			sum, start = 0, i
-		}
+		weight := 0.0
 		if r.valid {
-			sum++
+			weight = 1
 		}
-		if sum > score || i == 0 {
-			f, score = stretch{refusals[start].at, r.at}, sum
-		}
+		h.add(i, i+1, weight)
 	}
-	return f, score
+	return stretch{refusals[h.from].at, refusals[max(h.to, 1)-1].at}, h.weight
 }

@@ -191,19 +191,14 @@ func (x *refusalSearch) densestForwarded(refusals []*refusal) (i, j int) {
 	}
 	slices.Sort(days)
 	usual := (float64(days[len(days)/2]) + priorMessages) / float64(24*time.Hour)
-	best, sum, start := 0.0, 0.0, 0
+	var h heaviest
 	for k, r := range refusals {
 		if k > 0 {
-			sum -= (rewritingRate - 1) * usual * float64(r.at.sub(refusals[k-1].at))
+			h.sum -= (rewritingRate - 1) * usual * float64(r.at.sub(refusals[k-1].at))
 		}
-		if sum <= 0 {
-			sum, start = 0, k
-		}
-		if sum += math.Log(rewritingRate); sum > best {
-			best, i, j = sum, start, k+1
-		}
+		h.add(k, k+1, math.Log(rewritingRate))
 	}
-	return i, j
+	return h.from, h.to
 }
 
 // lostRewriting makes the incident of mail whose senders are not rewritten. rewrote: they were before.

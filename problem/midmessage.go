@@ -45,11 +45,7 @@ func (w *outageSearch) brokenOff(ctx context.Context, list []failure) (runs [][]
 			if !w.atMany(part) || w.usualBefore(list, part) {
 				continue
 			}
-			through := int64(0)
-			for _, hour := range hoursOf(part) {
-				through += taken[hourKey(hour)]
-			}
-			if n := float64(messagesOf(part)); n >= outageKnown*(n+float64(through)) {
+			if n := float64(messagesOf(part)); n >= outageKnown*(n+float64(takenIn(part, taken))) {
 				runs = append(runs, part)
 				break
 			}

@@ -426,7 +426,7 @@ func (w *outageSearch) together(runs [][]failure) (groups [][][]failure) {
 
 // byRef compares failures by time, then by their places in the logs.
 func byRef(a, b failure) int {
-	return cmp.Or(cmp.Compare(a.at, b.at), strings.Compare(a.ref.Source, b.ref.Source), cmp.Compare(a.ref.Offset, b.ref.Offset), cmp.Compare(a.ref.N, b.ref.N))
+	return cmp.Or(cmp.Compare(a.at, b.at), a.ref.Compare(b.ref))
 }
 
 // lastOf returns the time of the last failure of a run.

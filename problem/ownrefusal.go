@@ -144,24 +144,14 @@ func (w *outageSearch) risen(ctx context.Context, r *returner, run []failure, de
 // returnedDays counts the messages that a returner returned, by day (UTC).
 type returnedDays map[string]int64
 
-// most returns the most of them on one of the days before a time.
-func (d returnedDays) most(until time.Time) (n int64) {
+// before returns those of the days before a time, and the most of them on one day.
+func (d returnedDays) before(until time.Time) (all, most int64) {
 	for day, returned := range d {
 		if day < until.UTC().Format(time.DateOnly) {
-			n = max(n, returned)
+			all, most = all+returned, max(most, returned)
 		}
 	}
-	return n
-}
-
-// before returns those of the days before a time.
-func (d returnedDays) before(until time.Time) (n int64) {
-	for day, returned := range d {
-		if day < until.UTC().Format(time.DateOnly) {
-			n += returned
-		}
-	}
-	return n
+	return all, most
 }
 
 // returnedByDay counts the messages that a returner returned in a run and in the past before it.
@@ -212,6 +202,14 @@ func hoursOf(run []failure) (hours []time.Time) {
 	return hours
 }
 
+// takenIn returns the messages that were taken in the hours of a run.
+func takenIn(run []failure, taken map[string]int64) (n int64) {
+	for _, hour := range hoursOf(run) {
+		n += taken[hourKey(hour)]
+	}
+	return n
+}
+
 // steepestHours returns the run[i:j] that begins with the whole hours in which the messages that begin to fail
 // stand out most from those that were taken, by hour (see steepest), and ends with their last failure.
 func steepestHours(run []failure, taken map[string]int64) (i, j int) {
@@ -223,28 +221,25 @@ func steepestHours(run []failure, taken map[string]int64) (i, j int) {
 	usual := min(float64(n)/float64(int64(n)+all+1), usualRateMost)
 	up, down := math.Log(faultRate/usual), math.Log((1-faultRate)/(1-usual))
 	seen := map[uint64]bool{}
-	best, sum, start := 0.0, 0.0, 0
+	var h heaviest
 	var next time.Time // the hour after that of the last failures
 	for k := 0; k < len(run); {
 		hour := run[k].at.hour()
 		for ; k > 0 && next.Before(hour); next = next.Add(time.Hour) {
-			sum += down * float64(taken[hourKey(next)])
+			h.sum += down * float64(taken[hourKey(next)])
 		}
-		if sum <= 0 {
-			sum, start = 0, k
-		}
+		weight := down * float64(taken[hourKey(hour)])
 		end := k
 		for ; end < len(run) && run[end].at.hour().Equal(hour); end++ {
 			if !seen[run[end].message] {
 				seen[run[end].message] = true
-				sum += up
+				weight += up
 			}
 		}
-		sum += down * float64(taken[hourKey(hour)])
-		if k, next = end, hour.Add(time.Hour); sum > best {
-			best, i, j = sum, start, end
-		}
+		h.add(k, end, weight)
+		k, next = end, hour.Add(time.Hour)
 	}
+	i, j = h.from, h.to
 	clear(seen)
 	for k := i; k < j; k++ {
 		seen[run[k].message] = true
@@ -260,16 +255,17 @@ func steepestHours(run []failure, taken map[string]int64) (i, j int) {
 // returnsMany reports whether a returner returns much of its mail in a part of a run, and much more than
 // before.
 func (w *outageSearch) returnsMany(ctx context.Context, r *returner, part []failure, taken map[string]int64) (bool, error) {
-	n, through := messagesOf(part), int64(0)
+	n := messagesOf(part)
 	if n < outageMany {
 		return false, nil
 	}
 	days, err := w.returnedByDay(ctx, r, part)
-	if err != nil || float64(mostMessages(part, w.o.Window)) < risenTimes*float64(days.most(part[0].at.time())) {
+	if err != nil {
 		return false, err
 	}
-	for _, hour := range hoursOf(part) {
-		through += taken[hourKey(hour)]
+	before, most := days.before(part[0].at.time())
+	if float64(mostMessages(part, w.o.Window)) < risenTimes*float64(most) {
+		return false, nil
 	}
 	f := r.about(w.during(part))
 	f.Since, f.Until = part[0].at.add(-w.o.Past).hour(), part[0].at.hour()
@@ -277,8 +273,7 @@ func (w *outageSearch) returnsMany(ctx context.Context, r *returner, part []fail
 	if err != nil {
 		return false, err
 	}
-	before, passed := days.before(part[0].at.time()), r.taken(&c)
-	all := n + int(through)
+	passed, all := r.taken(&c), n+int(takenIn(part, taken))
 	switch {
 	case before+passed < outageMany: // the log begins with the run: then almost nothing may pass
 		return float64(n) >= outageOneSource*float64(all), nil

@@ -327,17 +327,17 @@ func (w *outageSearch) refusedValid(ctx context.Context, f store.Filter, few []s
 	for _, domain := range few {
 		lone[ascii.Lower(domain)] = true
 	}
-	some := func(keep func(bounce.Reason) bool) store.Filter {
+	only := func(keep func(bounce.Reason) bool) store.Filter {
 		f := f
 		f.Reasons = slices.DeleteFunc(slices.Clone(f.Reasons), func(r bounce.Reason) bool { return !keep(r) })
 		f.Known = true
 		return f
 	}
-	unknowns := some(func(r bounce.Reason) bool { return slices.Contains(denialReasons, r) })
+	unknowns := only(func(r bounce.Reason) bool { return slices.Contains(denialReasons, r) })
 	unknowns.Known, unknowns.Domains = false, slices.Concat(f.Domains, few)
-	full := some(func(r bounce.Reason) bool { return r == bounce.MailboxFull })
+	full := only(func(r bounce.Reason) bool { return r == bounce.MailboxFull })
 	full.Domains = slices.DeleteFunc(slices.Clone(f.Domains), largeProvider) // see disowns
-	others := some(func(r bounce.Reason) bool { return r != bounce.MailboxFull && !slices.Contains(denialReasons, r) })
+	others := only(func(r bounce.Reason) bool { return r != bounce.MailboxFull && !slices.Contains(denialReasons, r) })
 	for _, f := range [...]store.Filter{unknowns, full, others} {
 		if len(f.Domains) == 0 || len(f.Reasons) == 0 {
 			continue
