@@ -51,14 +51,7 @@ func Build(ctx context.Context, s store.Reader, o Options) (*Report, error) {
 		})
 	}
 	slices.SortStableFunc(r.Sources, func(a, b SourceCount) int {
-		var x, y time.Time
-		if a.First != nil {
-			x = *a.First
-		}
-		if b.First != nil {
-			y = *b.First
-		}
-		return cmp.Or(x.Compare(y), strings.Compare(a.Path, b.Path))
+		return cmp.Or(given(a.First).Compare(given(b.First)), strings.Compare(a.Path, b.Path))
 	})
 	// If one host is selected, the logs end with those of its agent.
 	own := func(src store.Source) bool { return o.Filter.Host != "" && agentOf(src.ID) == o.Filter.Host }

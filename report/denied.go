@@ -1,7 +1,6 @@
 package report
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -58,5 +57,5 @@ func (e *evidence) operators(domain string) []string {
 			set[name] = true
 		}
 	}
-	return slices.SortedFunc(maps.Keys(set), cmp.Compare[string])
+	return slices.Sorted(maps.Keys(set))
 }

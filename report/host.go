@@ -50,14 +50,7 @@ func hosts(ctx context.Context, s store.Reader, o Options, sources []store.Sourc
 		list = append(list, *h)
 	}
 	slices.SortFunc(list, func(a, b Host) int {
-		var x, y time.Time
-		if a.Newest != nil {
-			x = *a.Newest
-		}
-		if b.Newest != nil {
-			y = *b.Newest
-		}
-		return cmp.Or(x.Compare(y), strings.Compare(a.Name, b.Name))
+		return cmp.Or(given(a.Newest).Compare(given(b.Newest)), strings.Compare(a.Name, b.Name))
 	})
 	return list, nil
 }

@@ -122,7 +122,8 @@ func (x *Routes) partsOf(name string, cells []store.Cell) (list []*partOf) {
 	return list
 }
 
-// parts returns the parts of providers that may take no mail while the rest of the provider takes all. since is the begin of the period, rows are the providers, served their cells.
+// parts returns the parts of providers that may take no mail while the rest of the provider takes all. since is
+// the begin of the period, rows are the providers, served their cells.
 func (r *Report) parts(since time.Time, rows []ProviderRow, served map[string][]store.Cell) (list []*unreachedRow) {
 	older, pending := map[route]int64{}, map[route]int64{}
 	known := r.Past() && r.waits.known

@@ -67,22 +67,10 @@ func TestPartOfProvider(t *testing.T) {
 			ids := map[string]bool{}
 			for n, want := range map[int]string{3: "[] []", 4: "[%s since 05-08 09] []", 5: "[] [%s since 05-08 09 to 05-09 15]", 6: "[] []"} {
 				v := day(n).Verdict
-				told := [2][]string{}
-				for i, list := range [][]Incident{v.Act, v.Ended} {
-					for _, in := range list {
-						name, _, _ := strings.Cut(in.Title, " defers all our mail")
-						name += in.Since.Format(" since 01-02 15")
-						if !in.EndedAt.IsZero() {
-							name += in.EndedAt.Format(" to 01-02 15")
-						}
-						ids[in.ID] = true
-						told[i] = append(told[i], name)
-					}
-				}
 				if strings.Contains(want, "%s") {
 					want = fmt.Sprintf(want, c.want)
 				}
-				if got := fmt.Sprint(told[0], told[1]); got != want {
+				if got := toldOf(v, " defers all our mail", ids); got != want {
 					t.Errorf("day %d: %s, want %s", n, got, want)
 				}
 				if n == 4 && len(v.Act) == 1 && c.want != "big.example" {

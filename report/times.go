@@ -89,6 +89,14 @@ func optional(t time.Time) *time.Time {
 	return &t
 }
 
+// given is the inverse of optional.
+func given(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return *t
+}
+
 // End returns the time up to which the report has data: the end of its period, or the last line of
 // the logs if that is earlier.
 func (r *Report) End() time.Time {

@@ -597,19 +597,7 @@ func TestDiedAtRelay(t *testing.T) {
 				{3, 8, "[] [{{domain}} since 05-08 09 to 05-10 15]"},
 			} {
 				v := days(p.from, p.to).Verdict
-				told := [2][]string{}
-				for i, list := range [][]Incident{v.Act, v.Ended} {
-					for _, in := range list {
-						name, _, _ := strings.Cut(in.Title, " does not take our mail")
-						name += in.Since.Format(" since 01-02 15")
-						if !in.EndedAt.IsZero() {
-							name += in.EndedAt.Format(" to 01-02 15")
-						}
-						ids[in.ID] = true
-						told[i] = append(told[i], name)
-					}
-				}
-				if got, want := fmt.Sprint(told[0], told[1]), strings.ReplaceAll(p.want, "{{domain}}", domain); got != want {
+				if got, want := toldOf(v, " does not take our mail", ids), strings.ReplaceAll(p.want, "{{domain}}", domain); got != want {
 					t.Errorf("%s, %d messages a day, days %d to %d: %s, want %s", domain, daily, p.from, p.to-1, got, want)
 				}
 			}
@@ -618,6 +606,24 @@ func TestDiedAtRelay(t *testing.T) {
 			}
 		}
 	}
+}
+
+// toldOf returns the incidents of a verdict that go on, and those that have ended: the title up to some words, since
+// when, and the end. It adds their ids.
+func toldOf(v *Verdict, words string, ids map[string]bool) string {
+	told := [2][]string{}
+	for i, list := range [][]Incident{v.Act, v.Ended} {
+		for _, in := range list {
+			name, _, _ := strings.Cut(in.Title, words)
+			name += in.Since.Format(" since 01-02 15")
+			if !in.EndedAt.IsZero() {
+				name += in.EndedAt.Format(" to 01-02 15")
+			}
+			ids[in.ID] = true
+			told[i] = append(told[i], name)
+		}
+	}
+	return fmt.Sprint(told[0], told[1])
 }
 
 // TestDiedHoster holds that mail that reached no relay counts to the server that serves the domain, if
