@@ -25,6 +25,8 @@
 //   - relay host: the server of others that takes all mail of this one, or that it logs in to.
 //   - lapse: a run of failures of one domain that took mail before: the receiver is at fault. In a
 //     partial lapse, it takes other mail meanwhile.
+//   - denial: a time in which a mailbox provider calls many more recipients unknown than usual.
+//   - part: hosts or one domain of a provider that take nothing while it takes other mail.
 //   - expiry: a recipient of a message that was given up at the end of the queue lifetime.
 //   - onset: the first refusal of an incident; it may lie before the requested period.
 //   - claimed: a silent refusal is claimed if it is part of an incident. Unclaimed ones are
@@ -41,8 +43,14 @@
 //	─> words (cause.go, words.go)
 //
 //	store.Refusals ─> failures by cause ─┬─ of this side: runs (outage.go, relayhost.go, onehost.go) ──┬─> words
-//	                                     ├─ of one mailbox: floods (onemailbox.go) ───────────────────┤
-//	                                     └─ of a receiver: lapses of domains (receiver.go, partial.go) ┘   (outage_words.go)
+//	                                     │    returned here (ownrefusal.go), of one sender domain      │   (outage_words.go)
+//	                                     │    (unowned.go), broken off after DATA (midmessage.go)      │
+//	                                     ├─ of one mailbox: floods (onemailbox.go) ────────────────────┤
+//	                                     └─ of a receiver: lapses of domains (receiver.go, partial.go),│
+//	                                          denials of providers (denial.go) ────────────────────────┘
+//
+// Package report finds in its table of providers which of them, or which part, takes nothing or throttles.
+// This package describes them (unreached.go, throttled.go).
 //
 // # Changing a threshold
 //

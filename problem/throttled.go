@@ -43,7 +43,7 @@ func (t *Throttled) Problem() Problem {
 	}
 	p := Problem{
 		Level: Likely, Reason: t.Reason, Cause: causeProvider, Effect: EffectDeferred, throttled: true,
-		Why:           fmt.Sprintf("It defers %.0f %% of the attempts since then; before, it deferred %.1f %%. There is no more mail than usual.", 100*t.Share, 100*t.Usual),
+		Why:           fmt.Sprintf("It has deferred %.0f %% of the attempts since then, and deferred %.1f %% before. There is no more mail than usual.", 100*t.Share, 100*t.Usual),
 		Summary:       fmt.Sprintf("%d of %d messages to %s are deferred: %s", t.Deferred, t.Tried, t.Name, cause),
 		SenderDomains: []string{}, Domains: []string{}, Providers: []string{t.Provider}, Addresses: []string{},
 		FirstHeard: t.FirstHeard, Since: t.Since, Until: t.Until, Ongoing: t.Ongoing, EndedAt: t.EndedAt,
