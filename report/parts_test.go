@@ -142,6 +142,9 @@ func TestPartOfProviderRefuses(t *testing.T) {
 			got := ""
 			for _, in := range day(4).Verdict.Act {
 				got += fmt.Sprintf("%s, %d of %d", in.Title, in.Refused, in.Tried)
+				if in.Reply != "554 5.7.9 Message not accepted for policy reasons" || !strings.Contains(in.Command, "--domain old.example") {
+					t.Errorf("sample reply %q, command %q", in.Reply, in.Command)
+				}
 			}
 			if got != c.want {
 				t.Errorf("%s, want %s", got, c.want)

@@ -249,6 +249,10 @@ func (r *Report) throttled(ctx context.Context, s store.Reader, o Options, x *un
 		t.Deferred += int(deferred[i].Messages)
 		t.Attempts += deferred[i].Attempts
 	}
+	evidence, err := evidenceOf(ctx, s, o, f)
+	if err != nil {
+		return p, after, err
+	}
 	f.Outcomes, f.Reasons = nil, nil
 	all, err := store.CountAll(ctx, s, f)
 	if err != nil {
@@ -271,7 +275,9 @@ func (r *Report) throttled(ctx context.Context, s store.Reader, o Options, x *un
 			after, t.EndedAt = afterwards{state: AfterEnded, ended: t.EndedAt}, time.Time{}
 		}
 	}
-	return t.Problem(), after, nil
+	p = t.Problem()
+	p.Evidence = evidence
+	return p, after, nil
 }
 
 // endOf returns the time of the first delivery after the last deferral, which is in an hour.

@@ -586,8 +586,11 @@ func (x *unreachedRow) lostByThem(ctx context.Context, s store.Reader, o Options
 // command returns the arguments of the command that lists the failures of a row. Those that reached no
 // relay are selected by the domain with the most of them.
 func (x *unreachedRow) command() (option, name string) {
-	if x.to == nil {
+	switch {
+	case x.to == nil:
 		return "--domain", x.name
+	case x.part != nil && x.part.domain != "":
+		return "--domain", x.part.domain
 	}
 	var all, none int64
 	for domain, n := range x.failed {
@@ -694,10 +697,35 @@ func (r *Report) unreached(ctx context.Context, s store.Reader, o Options, row *
 		}
 	}
 	p := u.Problem()
+	f := row.failures(o)
+	f.Since, f.Reasons = row.First, []bounce.Reason{row.Reason}
+	if p.Evidence, err = evidenceOf(ctx, s, o, f); err != nil {
+		return nil, afterwards{}, err
+	}
 	if !u.Ongoing {
 		return &p, afterwards{}, nil
 	}
 	return &p, c.after, nil
+}
+
+// evidenceShown is the number of attempts that are the evidence of a problem of this package.
+const evidenceShown = 3
+
+// evidenceOf returns the last attempts of a selection as evidence, the earliest first.
+func evidenceOf(ctx context.Context, s store.Reader, o Options, f store.Filter) ([]problem.Evidence, error) {
+	list := []problem.Evidence{}
+	for a, err := range s.Attempts(ctx, f, store.Page{Limit: evidenceShown, Newest: true}) {
+		if err != nil {
+			return nil, err
+		}
+		e := problem.Evidence{Source: a.Source, Offset: a.Offset, Time: a.Time, Text: a.Response, Warning: a.Warning}
+		if o.NoWarnings {
+			e.Warning = ""
+		}
+		list = append(list, e)
+	}
+	slices.Reverse(list)
+	return list, nil
 }
 
 // messages counts the messages that failed in the period, whenever they were first tried. It counts by

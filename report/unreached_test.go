@@ -1187,3 +1187,26 @@ func TestDiedOfOneSender(t *testing.T) {
 		}
 	}
 }
+
+// TestUnreachedReply holds that the incident of a provider that takes nothing has a sample of its replies.
+func TestUnreachedReply(t *testing.T) {
+	var mails []deferral
+	for d := range 4 {
+		mails = append(mails, sent("big.example", 24, time.Duration(d)*oneDay, hour)...)
+	}
+	failed := deferrals("big.example", 24, 4*oneDay, 30*time.Minute, hour, 2*hour, "")
+	for i := range failed {
+		failed[i].busy = true
+	}
+	r := queueLog(t, 5*oneDay, mails, failed)(4)
+	in := slices.Collect(func(yield func(Incident) bool) {
+		for i := range r.Problems {
+			if r.Problems[i].Unreached() && !yield(r.incidentOf(i)) {
+				return
+			}
+		}
+	})
+	if len(in) != 1 || in[0].Reply != "451 4.7.500 Server busy. Please try again later" {
+		t.Errorf("%+v", in)
+	}
+}

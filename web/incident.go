@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"bouncelog/bounce"
 	"bouncelog/internal/table"
 	"bouncelog/problem"
 	"bouncelog/report"
@@ -103,28 +102,6 @@ func (v *screen) incidentList(rep *report.Report, all []report.Incident) *list {
 // sumNote says what a number of tried messages without a link counts.
 const sumNote = "A number without a link is a sum: what was delivered in the same time is counted and not listed."
 
-// evidence returns attempts of a problem. A report has none of a provider that nothing reaches: the
-// last are read.
-func (v *screen) evidence(ctx context.Context, r store.Reader, p *problem.Problem) ([]problem.Evidence, error) {
-	list := p.Evidence
-	if len(list) > 0 || !p.Unreached() {
-		return list, nil
-	}
-	routes, _, err := v.routes(ctx, r)
-	if err != nil {
-		return nil, err
-	}
-	f := v.sel.filter
-	f.To, f.Outcomes, f.Reasons = routes.DestinationOf(p), []bounce.Outcome{bounce.Soft, bounce.Hard}, []bounce.Reason{p.Reason}
-	for a, err := range r.Attempts(ctx, f, store.Page{Limit: 3, Newest: true}) {
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, problem.Evidence{Source: a.Source, Offset: a.Offset, Time: a.Time, Text: a.Response})
-	}
-	return list, nil
-}
-
 // incident shows one incident: its description, its course, the evidence down to the log line, the
 // recipients, and the facts that would disprove it.
 func (v *screen) incident(ctx context.Context, r store.Reader, rep *report.Report, in *report.Incident) error {
@@ -142,11 +119,7 @@ func (v *screen) incident(ctx context.Context, r store.Reader, rep *report.Repor
 	}
 	if in.Problem != nil {
 		p := &rep.Problems[*in.Problem]
-		evidence, err := v.evidence(ctx, r, p)
-		if err != nil {
-			return err
-		}
-		v.Tables = append(v.Tables, v.evidenceList(rep, in, p, evidence))
+		v.Tables = append(v.Tables, v.evidenceList(rep, in, p))
 		if l := v.courseList(rep, in, p); len(l.Rows) > 0 {
 			v.Tables = append(v.Tables, l)
 		}
@@ -210,15 +183,15 @@ func (v *screen) courseList(rep *report.Report, in *report.Incident, p *problem.
 }
 
 // evidenceList shows the log lines that an incident is known from.
-func (v *screen) evidenceList(rep *report.Report, in *report.Incident, p *problem.Problem, evidence []problem.Evidence) *list {
+func (v *screen) evidenceList(rep *report.Report, in *report.Incident, p *problem.Problem) *list {
 	l := &list{Name: "evidence", Plain: true, Title: "Evidence in the log", Columns: []table.Column{{Name: "time"}, {Name: "reply", Flex: true}}}
-	for _, e := range evidence {
+	for _, e := range p.Evidence {
 		to := v.attemptURL(store.Ref{Time: e.Time.Unix(), Source: e.Source, Offset: e.Offset})
 		l.Rows = append(l.Rows, row{URL: to, Cells: []cell{{Value: v.time(e.Time), URL: to}, {Value: e.Text, URL: to}}})
 	}
 	if in.Warning != "" {
 		l.Columns = append(l.Columns, table.Column{Name: "logged just before", Flex: true})
-		for i, e := range evidence {
+		for i, e := range p.Evidence {
 			l.Rows[i].Cells = append(l.Rows[i].Cells, cell{Value: e.Warning})
 		}
 	}
