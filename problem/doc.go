@@ -39,7 +39,7 @@
 //	 (stream.go)               └─ silent: stretches against history (fault.go) ──────────────┤
 //	                                                                                         v
 //	merge (incident.go) ─> separate (separate.go) ─> measure (incident.go) ─> join vague (vague.go)
-//	─> ends (end.go, later.go, settled.go), expiries (expired.go), senders (mostly.go, from.go)
+//	─> ends (end.go, later.go, samekind.go, settled.go), expiries (expired.go), senders (mostly.go, from.go)
 //	─> words (cause.go, words.go)
 //
 //	store.Refusals ─> failures by cause ─┬─ of this side: runs (outage.go, relayhost.go, onehost.go) ──┬─> words

@@ -47,6 +47,7 @@ type incident struct {
 	unknown                  bool              // whether it goes on is not known: see findLaterEnds
 	taken                    []store.Delivered // of each message of its senders taken after the last refusal that is no stray, the first, in order
 	endedAt                  moment            // when the first of them was taken, if they show that the incident has ended
+	needed                   int64             // messages in a row that show the end: see Course.Needed
 	origins                  []Origin          // see findOrigins
 	others                   int               // sender domains without a refusal whose mail was taken in that time
 
@@ -108,6 +109,9 @@ func (x *refusalSearch) incidents(ctx context.Context) (list []*incident, histor
 		}
 	}
 	if err := x.findLaterEnds(ctx, found, wanted, histories); err != nil {
+		return nil, nil, err
+	}
+	if err := x.holdEnds(ctx, found, histories); err != nil {
 		return nil, nil, err
 	}
 	if err := x.findSettled(ctx, found, histories); err != nil {
@@ -723,7 +727,8 @@ func (x *refusalSearch) findEnd(in *incident, own []store.Delivered, refusals []
 	if in.taken = in.takenAfter(own, last); len(in.taken) == 0 {
 		return
 	}
-	in.ongoing = in.ongoing && int64(len(in.taken)) < c.Needed()
+	in.needed = c.Needed()
+	in.ongoing = in.ongoing && int64(len(in.taken)) < in.needed
 	if !in.ongoing {
 		in.endedAt = momentOf(in.taken[0].Time)
 	}

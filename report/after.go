@@ -88,7 +88,7 @@ func (r *Report) lookAround(ctx context.Context, s store.Reader, o Options) erro
 				end = same.Until
 			}
 			if end.Before(r.End()) { // the proof of its end came after the period
-				p.Ongoing, p.Ended, p.EndedAt = false, same.Ended, end.UTC()
+				p.Ongoing, p.Ended, p.EndedAt = false, same.Ended, same.EndedAt.UTC()
 				continue
 			}
 			r.after[i] = afterwards{AfterEnded, end.UTC(), same.Until}
