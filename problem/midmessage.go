@@ -32,7 +32,7 @@ func (w *outageSearch) brokenOff(ctx context.Context, list []failure) (runs [][]
 		if err != nil {
 			return nil, err
 		}
-		i, j := steepestHours(run, taken)
+		i, j := steepestHours(run, taken, faultRate, usualRateMost)
 		// An even share of the mail of a day has no steepest part: all that was tried without a pause counts.
 		from, to := i, max(j, i+1)
 		for from > 0 && run[from].at.sub(run[from-1].at) < waitingTried {

@@ -19,10 +19,12 @@ import (
 // Every server has a few of them. Many more than usual are an outage.
 
 const (
-	risenTimes     = 4    // times as many messages in a window as on any earlier day of the past, at least; higher: fewer outages
-	risenSplit     = 3    // maximum number of divisions of a run to find further outages
-	unsentLeast    = 0.25 // of the mail of its sender or sender domain that this server returns, at least; higher: fewer outages
-	returnedPasses = 3    // times as many messages that pass as are improbable while a part is returned, before it has ended: other mail is sent at night
+	risenTimes     = 4             // times as many messages in a window as on any earlier day of the past, at least; higher: fewer outages
+	risenSplit     = 3             // maximum number of divisions of a run to find further outages
+	unsentLeast    = 0.25          // of the mail of its sender or sender domain that this server returns, at least; higher: fewer outages
+	largeTimes     = 20            // times the usual share of messages that exceed a limit, in an outage of them, to find where it begins and ends; lower: a part of it
+	largeSenders   = outageDomains // of messages that exceed a limit, at least, if they are a smaller share of the mail than thresholds ask for
+	returnedPasses = 3             // times as many messages that pass as are improbable while a part is returned, before it has ended: other mail is sent at night
 )
 
 // A returner is what returns the messages of some failures.
@@ -31,12 +33,20 @@ type returner struct {
 	domain        string // that of the senders of messages that are refused for it, or that this server itself cannot send
 	sender        string // the address of most of them; "": there are several
 	detail        string // of the verdict
-	infected      bool   // spam and viruses, which come in waves
+	kind          messageKind
 }
+
+// A messageKind is a kind of messages that are returned.
+type messageKind uint8
+
+const (
+	infected messageKind = iota + 1 // spam and viruses, which come in waves
+	large                           // larger than a limit
+)
 
 // compare orders returners.
 func (x returner) compare(o returner) int {
-	return cmp.Or(strings.Compare(x.host, o.host), strings.Compare(x.address, o.address), strings.Compare(x.domain, o.domain), strings.Compare(x.detail, o.detail))
+	return cmp.Or(strings.Compare(x.host, o.host), strings.Compare(x.address, o.address), strings.Compare(x.domain, o.domain), strings.Compare(x.detail, o.detail), cmp.Compare(x.kind, o.kind))
 }
 
 // returnerOf returns the returner of a failure with the evidence filtered, unsent or unowned.
@@ -50,9 +60,11 @@ func returnerOf(x *failure) returner {
 	case r.host == "":
 		r.address = x.RelayIP
 	}
-	if x.evidence == filtered {
-		text := strings.ToLower(x.Template)
-		r.infected = x.Reason == bounce.ContentSpam || slices.ContainsFunc([]string{"virus", "infected", "malware"}, func(word string) bool { return strings.Contains(text, word) })
+	switch text := strings.ToLower(x.Template); {
+	case x.Reason == bounce.MessageTooLarge:
+		r.kind = large
+	case x.evidence == filtered && (x.Reason == bounce.ContentSpam || slices.ContainsFunc([]string{"virus", "infected", "malware"}, func(word string) bool { return strings.Contains(text, word) })):
+		r.kind = infected
 	}
 	return r
 }
@@ -111,7 +123,7 @@ func (w *outageSearch) risen(ctx context.Context, r *returner, run []failure, de
 			return [][]failure{run}, err
 		}
 	}
-	if r.infected {
+	if r.kind == infected {
 		return nil, nil
 	}
 	if r.domain != "" {
@@ -129,7 +141,16 @@ func (w *outageSearch) risen(ctx context.Context, r *returner, run []failure, de
 	for i := range cells {
 		taken[cells[i].Keys[0]] = r.taken(&cells[i].Counts)
 	}
-	i, j := steepestHours(run, taken)
+	now, usual := faultRate, usualRateMost
+	if r.kind == large { // they are few, and evenly so
+		all := float64(messagesOf(run))
+		for _, n := range taken {
+			all += float64(n)
+		}
+		now = min(now, float64(messagesOf(run))/all)
+		usual = now / largeTimes
+	}
+	i, j := steepestHours(run, taken, now, usual)
 	if many, err := w.returnsMany(ctx, r, run[i:j], taken); err != nil || !many {
 		return nil, err
 	}
@@ -211,15 +232,16 @@ func takenIn(run []failure, taken map[string]int64) (n int64) {
 }
 
 // steepestHours returns the run[i:j] that begins with the whole hours in which the messages that begin to fail
-// stand out most from those that were taken, by hour (see steepest), and ends with their last failure.
-func steepestHours(run []failure, taken map[string]int64) (i, j int) {
+// stand out most from those that were taken, by hour (see steepest), and ends with their last failure. now is the
+// assumed share of failing messages in it, usual that outside it, at most.
+func steepestHours(run []failure, taken map[string]int64, now, usual float64) (i, j int) {
 	all := int64(0)
 	for _, n := range taken {
 		all += n
 	}
 	n := messagesOf(run)
-	usual := min(float64(n)/float64(int64(n)+all+1), usualRateMost)
-	up, down := math.Log(faultRate/usual), math.Log((1-faultRate)/(1-usual))
+	usual = min(float64(n)/float64(int64(n)+all+1), usual)
+	up, down := math.Log(now/usual), math.Log((1-now)/(1-usual))
 	seen := map[uint64]bool{}
 	var h heaviest
 	var next time.Time // the hour after that of the last failures
@@ -284,28 +306,42 @@ func (w *outageSearch) returnsMany(ctx context.Context, r *returner, part []fail
 	if r.domain != "" {
 		least = unsentLeast
 	}
+	if float64(n) < least*float64(all) && r.kind == large { // few messages are large
+		return w.ofSeveral(ctx, r, part)
+	}
 	return float64(n) >= least*float64(all), nil
+}
+
+// ofSeveral reports whether the messages of a run are those of several senders, rather than the same one sent
+// again and again or to many recipients.
+func (w *outageSearch) ofSeveral(ctx context.Context, r *returner, run []failure) (bool, error) {
+	senders, all, err := w.sendersOf(ctx, r, run)
+	_, n := most(senders)
+	return len(senders) >= largeSenders && 2*n <= all, err
 }
 
 // senderOf returns the one sender of most messages of a run that this server cannot send, or "".
 func (w *outageSearch) senderOf(ctx context.Context, r *returner, run []failure) (string, error) {
-	f := (&returner{domain: r.domain}).about(w.during(run))
+	senders, all, err := w.sendersOf(ctx, &returner{domain: r.domain, detail: r.detail}, run)
+	if name, n := most(senders); float64(n) >= mostlyShare*float64(all) {
+		return name, err
+	}
+	return "", err
+}
+
+// sendersOf counts the messages of a run by their senders.
+func (w *outageSearch) sendersOf(ctx context.Context, r *returner, run []failure) (senders map[string]int, all int, err error) {
+	f := r.about(w.during(run))
 	f.Outcomes, f.Reasons = []bounce.Outcome{bounce.Hard}, []bounce.Reason{run[0].Reason}
 	cells, err := w.s.Count(ctx, f, store.BySender, store.ByDetail)
-	if err != nil {
-		return "", err
-	}
-	senders, all := map[string]int{}, 0
+	senders = map[string]int{}
 	for i := range cells {
 		if c := &cells[i]; c.Keys[1] == r.detail {
 			senders[c.Keys[0]] += int(c.Messages)
 			all += int(c.Messages)
 		}
 	}
-	if name, n := most(senders); float64(n) >= mostlyShare*float64(all) {
-		return name, nil
-	}
-	return "", nil
+	return senders, all, err
 }
 
 // returns reports whether the evidence of an outage is that messages are returned for what they are.

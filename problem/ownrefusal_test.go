@@ -37,6 +37,9 @@ func TestOwnRefusals(t *testing.T) {
 	by := func(from string, list []mail) []mail {
 		return with(list, func(m *mail) { m.from, m.id = from, "F"+m.id })
 	}
+	ofMany := func(list []mail) []mail {
+		return with(list, func(m *mail) { m.from = fmt.Sprintf("p%s@office.example", m.id) })
+	}
 	later := func(n int) func(*mail) { return func(m *mail) { m.at += time.Duration(n) * time.Minute } }
 	filtered, received := usual(filter(taken), 7), usual(gateway(taken), 7)
 	part := func(m, passes mail) []mail { // a third of the mail of six hours
@@ -60,6 +63,10 @@ func TestOwnRefusals(t *testing.T) {
 			"30 of 88 messages to office.example fail at the next hop of this server, ex01.office.local, which refuses part of what it gets (message too large)",
 		},
 		{
+			"the same, of a twentieth of the mail", join(received, ofMany(spread(12, 15, week, 5*gap, tooLarge)), spread(240, 15, week, gap/4, gateway(taken))),
+			"12 of 233 messages to office.example fail at the next hop of this server, ex01.office.local, which refuses part of what it gets (message too large)",
+		},
+		{
 			"a program that writes long lines", join(by("erp@office.example", usual(taken, 7)), usual(taken, 7), by("erp@office.example", spread(20, 15, week, gap, lines)), spread(60, 15, week, gap, taken)),
 			"20 of 20 messages of <erp@office.example> to 15 domains fail at this server itself, which cannot send it (lines too long)",
 		},
@@ -72,8 +79,9 @@ func TestOwnRefusals(t *testing.T) {
 		{"a few each day", join(filtered, trickle(banned, 3)), ""},
 		{"a wave of viruses", join(filtered, part(virus, filter(taken))), ""},
 		{"a few large messages", join(received, spread(6, 15, week, gap, tooLarge), spread(60, 15, week, gap, gateway(taken))), ""},
-		{"a twentieth of the mail", join(received, spread(12, 15, week, 5*gap, tooLarge), spread(240, 15, week, gap/4, gateway(taken))), ""},
-		{"one long message of each of many people", join(usual(taken, 7), with(spread(12, 15, week, 5*gap, lines), func(m *mail) { m.from = fmt.Sprintf("p%s@office.example", m.id) }), spread(240, 15, week, gap/4, taken)), ""},
+		{"large messages each day", join(received, ofMany(trickle(tooLarge, 8)), ofMany(spread(12, 15, week, 5*gap, tooLarge)), spread(240, 15, week, gap/4, gateway(taken))), ""},
+		{"a twentieth of the mail, of one sender", join(received, spread(12, 15, week, 5*gap, tooLarge), spread(240, 15, week, gap/4, gateway(taken))), ""},
+		{"one long message of each of many people", join(usual(taken, 7), ofMany(spread(12, 15, week, 5*gap, lines)), spread(240, 15, week, gap/4, taken)), ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			found := problemsOf(t, test.mails)
