@@ -170,9 +170,14 @@ func (x *refusalSearch) moveOnset(in *incident, own []store.Delivered, read stor
 	if since := in.began.add(-x.o.Past).time(); since.After(past.First) {
 		past.First = since
 	}
-	before := tried(past, in.compared(slices.Concat(in.past, in.all)), own)
-	rate := (float64(before.Refused) + priorMessages) / (float64(before.Tried) + 1)
-	if onset.sub(in.began) < onsetMoved || now.refused < largerBy || rate >= x.o.Share || float64(now.refused) < largerBy*rate*float64(now.messages) {
+	share := func(t *Tried) float64 { return (float64(t.Refused) + priorMessages) / (float64(t.Tried) + 1) }
+	larger := func(rate float64) bool { return float64(now.refused) >= largerBy*rate*float64(now.messages) }
+	rate := share(tried(past, in.compared(slices.Concat(in.past, in.all)), own))
+	if onset.sub(in.began) < onsetMoved || now.refused < largerBy || rate >= x.o.Share || !larger(rate) {
+		return
+	}
+	// A partial fault takes some messages in a row. It is not a new one if the past was without it.
+	if first := tried(store.Span{First: in.began.time(), Last: past.Last}, in.compared(in.all), own); first.Refused >= IncidentLeast && !larger(share(first)) {
 		return
 	}
 	n := firstFrom(in.all, onset)

@@ -80,6 +80,16 @@ func TestOnset(t *testing.T) {
 			[]answer{{"google.com", 9, "1 of 451", "50 of 50"}},
 		},
 		{
+			"a quarter of the mail, and a row of it is taken",
+			join(daily(50, 0, 9, news, "u%d@gmail.com", large, taken),
+				with(daily(50, 9, 12, news, "w%d@gmail.com", large, spf), func(m *mail) {
+					if n := m.at % day / (11 * time.Minute); n%4 > 0 || m.at < 10*day && n > 12 {
+						*m = mail{at: m.at, id: m.id, from: m.from, to: m.to, relay: m.relay, outcome: good, code: 250}
+					}
+				})),
+			[]answer{{"google.com", 9, "0 of 450", "30 of 149"}},
+		},
+		{
 			"as many at the next provider days later",
 			join(daily(20, 0, 6, news, "u%d@gmail.com", large, spf), daily(20, 0, 3, news, "u%d@other.example", "mx.other.example", taken), daily(20, 3, 6, news, "u%d@other.example", "mx.other.example", spf)),
 			[]answer{{"google.com other.example", 0, "", "180 of 240"}},
