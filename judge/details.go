@@ -265,6 +265,17 @@ var detailTexts = map[string]detailWords{
 		Retry: "Only after the program or the limit is changed.",
 		Also:  "HTML in one line, as many newsletters and ERP systems write it.",
 	}},
+	"transport-limit": {instead: true, turn: "You, if the limit is too small; otherwise the sender.", Text: Text{
+		Title:   "message larger than an own limit",
+		Meaning: "The message is larger than a transport of your own Exim sends. No other server was asked.",
+		Do: []string{
+			"Compare the limit that the line names with message_size_limit of that transport (exim -bP transport NAME) and with the main option of the same name, which limits what the server accepts: was one of them changed?",
+			"If the limit is right: refuse such messages when they are handed in, by the main option, so that their senders know at once.",
+			"Send again what was returned, or a link.",
+		},
+		Retry: "Only after the limit is raised, or the message is smaller.",
+		Also:  "An attachment of a usual size: it grows by a third in transit.",
+	}},
 	"own-address": {instead: true, Text: Text{
 		Title:   "source address not on this host",
 		Meaning: "The mail server shall send from an address that this host does not have.",

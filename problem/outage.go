@@ -191,7 +191,7 @@ func causeOf(r *store.Refusal, valid time.Duration) (cause string, e evidence) {
 		return causeLogin, stated
 	case judge.DetailContentFilter:
 		return causeFilter, filtered
-	case "line-length", "smtputf8":
+	case "line-length", "smtputf8", "transport-limit":
 		if r.Code != 0 || r.Outcome != bounce.Hard || r.NullSender {
 			return "", 0
 		}

@@ -350,6 +350,10 @@ func (x *outage) usualKind() outageKind {
 		return k
 	case x.kinds[unsent]:
 		k, most := unsentKind, mostSaid(x.run)
+		if most.Reason == bounce.MessageTooLarge {
+			k.place, k.inner = "at this server itself, by a limit of its own", false
+			k.otherExplanation, k.disprovedBy = "Larger messages than before, as from a new program.", "Messages of that size that this server sends meanwhile."
+		}
 		k.firstCheck = strings.Join(judge.DetailActions(bounce.Verdict{Reason: most.Reason, Detail: most.Detail}), " ")
 		return k
 	case x.cause == causeTLS && x.failsTLSA():

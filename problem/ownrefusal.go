@@ -30,7 +30,7 @@ const (
 // A returner is what returns the messages of some failures.
 type returner struct {
 	host, address string // the next hop, in lower case; both "": this server itself
-	domain        string // that of the senders of messages that are refused for it, or that this server itself cannot send
+	domain        string // that of the senders of messages that are refused for it, or that this server itself cannot send; "": of all
 	sender        string // the address of most of them; "": there are several
 	detail        string // of the verdict
 	kind          messageKind
@@ -53,6 +53,8 @@ func (x returner) compare(o returner) int {
 func returnerOf(x *failure) returner {
 	r := returner{host: ascii.Lower(x.RelayHost), detail: x.Detail}
 	switch {
+	case x.evidence == unsent && x.Reason == bounce.MessageTooLarge: // of whatever sender
+		r.host = ""
 	case x.evidence == unsent:
 		r.host, r.domain = "", ascii.Lower(x.SenderDomain)
 	case x.evidence == unowned:
@@ -86,7 +88,7 @@ func (x *returner) about(f store.Filter) store.Filter {
 
 // taken counts the messages of a returner's mail that passed.
 func (x *returner) taken(c *store.Counts) int64 {
-	if x.domain != "" {
+	if x.domain != "" || x.kind == large && x.host == "" && x.address == "" {
 		return c.Delivered
 	}
 	return c.Delivered + c.Handoff
@@ -351,7 +353,7 @@ func (x *outage) returns() bool { return (x.kinds[filtered] || x.kinds[unsent]) 
 // send messages.
 func (w *outageSearch) findSenders(ctx context.Context, x *outage) (err error) {
 	one := returnerOf(&x.run[0])
-	if slices.ContainsFunc(x.run, func(y failure) bool { return returnerOf(&y).domain != one.domain }) {
+	if one.domain == "" || slices.ContainsFunc(x.run, func(y failure) bool { return returnerOf(&y).domain != one.domain }) {
 		return nil
 	}
 	one.sender, err = w.senderOf(ctx, &one, x.run)

@@ -27,6 +27,8 @@ func TestOwnRefusals(t *testing.T) {
 	virus := filter(mail{says: "554 5.7.0 Reject, id=26248-16 - INFECTED: Win.Trojan", outcome: bounce.Hard, stage: bounce.StageEOM})
 	tooLarge := gateway(mail{says: "552 5.3.4 Message size exceeds fixed limit", outcome: bounce.Hard, stage: bounce.StageEOM})
 	lines := mail{says: "message has lines too long for transport", local: true, outcome: bounce.Hard, exim: true}
+	away := mail{outcome: good, code: 250, relay: "mx.d%d.example"}
+	limit := mail{says: "message is too big (transport limit = 100K)", local: true, outcome: bounce.Hard, exim: true}
 	usual := func(m mail, days int) []mail { return spread(60*days, 15, 0, day/60, m) }
 	trickle := func(m mail, n int) (list []mail) { // n messages a day, over the week
 		for i := range 7 {
@@ -74,6 +76,10 @@ func TestOwnRefusals(t *testing.T) {
 			"a program whose mail needs SMTPUTF8", join(by("erp@office.example", usual(taken, 7)), usual(taken, 7), spread(60, 15, week, gap, taken),
 				by("erp@office.example", spread(20, 15, week, gap, mail{says: "SMTPUTF8 is required, but was not offered by host mx.d%d.example[192.0.2.7]", local: true, outcome: bounce.Hard, relay: "mx.d%d.example", stage: bounce.StageHelo}))),
 			"20 of 20 messages of <erp@office.example> to 15 domains fail at this server itself, which cannot send it (SMTPUTF8 not offered)",
+		},
+		{
+			"a limit of an own transport", join(usual(away, 7), ofMany(spread(12, 15, week, 5*gap, limit)), spread(240, 15, week, gap/4, away)),
+			"12 of 233 messages to 12 domains fail at this server itself, by a limit of its own (message larger than an own limit)",
 		},
 		{"a filter that returns a third of the mail each day", join(filtered, trickle(banned, 30), part(banned, filter(taken))), ""},
 		{"a few each day", join(filtered, trickle(banned, 3)), ""},
