@@ -77,6 +77,7 @@ func (x *refusalSearch) incidents(ctx context.Context) (list []*incident, histor
 	if named, err = x.separated(ctx, x.related(named)); err != nil {
 		return nil, nil, err
 	}
+	x.joinUnnamed(named)
 	own, shared := x.weighed()
 	wanted := x.histories(named, own, shared)
 	histories, err = x.s.Delivered(ctx, wanted, deliveriesRead)

@@ -12,7 +12,7 @@ import (
 	"bouncelog/store"
 )
 
-// TestMostly holds which incidents name one sender or login.
+// TestMostly holds which incidents name one sender, login or client.
 func TestMostly(t *testing.T) {
 	const (
 		news  = "newsletter@shop.example"
@@ -31,6 +31,7 @@ func TestMostly(t *testing.T) {
 	deferred := mail{says: slow, outcome: bounce.Soft, stage: bounce.StageMail}
 	returned := mail{says: spam, outcome: bounce.Hard, stage: bounce.StageEOM}
 	of := func(login string, m mail) mail { m.login = login; return m }
+	by := func(client string, m mail) mail { m.client = client; return m }
 	week := join(regular(12, 7, news, "u%d@yahoo.com", yahoo), regular(12, 8, "anna@office.example", "u%d@yahoo.com", yahoo))
 	for _, test := range []struct {
 		name  string
@@ -44,6 +45,15 @@ func TestMostly(t *testing.T) {
 			"one login, several senders",
 			join(letters(40, news, yahoo, of("mailer", deferred)), letters(40, "shop@shop.example", yahoo, of("mailer", deferred)), letters(5, "anna@office.example", yahoo, of("anna", deferred))),
 			[]*problem.Mostly{{Login: "mailer", Messages: 80, Of: 85}},
+		},
+		{
+			"one of several clients, several senders",
+			join(letters(40, news, yahoo, by("192.0.2.50", returned)), letters(40, "shop@shop.example", yahoo, by("192.0.2.50", returned)), letters(60, "mail@shop.example", yahoo, mail{outcome: good, code: 250})),
+			[]*problem.Mostly{{Client: "192.0.2.50", Messages: 80, Of: 80}},
+		},
+		{
+			"the only client", join(letters(40, news, yahoo, by("192.0.2.50", returned)), letters(40, "shop@shop.example", yahoo, by("192.0.2.50", returned))),
+			[]*problem.Mostly{nil},
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {

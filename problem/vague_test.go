@@ -171,3 +171,47 @@ func TestVagueRest(t *testing.T) {
 		t.Errorf("%d incidents, the first with %d messages", len(found), found[0].Messages)
 	}
 }
+
+// TestUnnamed holds that refusals without a named cause are part of the incident that names it if they occur
+// with it only, though their recipients are not known to be valid and other mail of the sender domain passes.
+func TestUnnamed(t *testing.T) {
+	const (
+		shop, office  = "news@shop.example", "anna@office.example"
+		google, yahoo = "aspmx.l.google.com", "mta5.am0.yahoodns.net"
+		hours         = 10
+	)
+	dmarc := mail{says: "550 5.7.26 Unauthenticated email from shop.example is not accepted due to domain's DMARC policy", stage: bounce.StageEOM}
+	silent := mail{says: "554 5.7.9 Message not accepted for policy reasons.", stage: bounce.StageEOM}
+	once := func(when time.Duration, from, format, relay string, m mail) (list []mail) { // an order an hour, each to somebody else
+		for i := range hours {
+			x := refused(1, 1, when+time.Duration(i)*time.Hour, from, fmt.Sprintf(format, int(when.Hours())*100+i), relay, m)
+			list = append(list, with(x, func(m *mail) { m.id = fmt.Sprint(m.id, m.to) })...)
+		}
+		return list
+	}
+	took := mail{outcome: good, code: 250}
+	week := join(regular(6, 7, shop, "g%d@gmail.com", google), with(regular(6, 7, shop, "y%d@yahoo.com", yahoo), func(m *mail) { m.id += "y" }))
+	at := func(when time.Duration) []mail {
+		return join(once(7*day, shop, "new%d@gmail.com", google, dmarc), once(7*day+time.Minute, shop, "other%d@gmail.com", google, took), once(when, shop, "new%d@yahoo.com", yahoo, silent), once(7*day+3*time.Minute, shop, "other%d@yahoo.com", yahoo, took))
+	}
+	for _, test := range []struct {
+		name  string
+		mails []mail
+		want  int // messages of the incident
+	}{
+		{"with the refusals for DMARC", at(7*day + 2*time.Minute), 2 * hours},
+		{"the same, and a few days before", join(at(7*day+2*time.Minute), once(3*day, shop, "new%d@yahoo.com", yahoo, silent)), hours},
+		{"half a day later", at(7*day + 12*time.Hour), hours},
+		{"other sender domains as well", join(at(7*day+2*time.Minute), once(7*day+4*time.Minute, office, "his%d@yahoo.com", yahoo, silent)), hours},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var got []int
+			for _, p := range problemsOf(t, join(week, test.mails)) {
+				got = append(got, p.Messages)
+			}
+			if diff := gocmp.Diff([]int{test.want}, got); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}

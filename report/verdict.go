@@ -369,10 +369,13 @@ func (in *Incident) SenderWords() string {
 		count = fmt.Sprintf("all %d messages", m.Of)
 	}
 	kind := "sender"
-	if m.Login != "" {
+	switch {
+	case m.Login != "":
 		kind = "login"
+	case m.Client != "":
+		kind = "client"
 	}
-	return count + " of one " + kind + ", " + table.Cut(table.Clean(cmp.Or(m.Login, m.Address)), 64)
+	return count + " of one " + kind + ", " + table.Cut(table.Clean(cmp.Or(m.Login, m.Client, m.Address)), 64)
 }
 
 // Figures returns the numbers of refused and tried messages, in words.
