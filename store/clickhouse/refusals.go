@@ -44,7 +44,7 @@ func (r *reader) Refusals(ctx context.Context, f store.Filter) iter.Seq2[*store.
 	sql += " ORDER BY at, " + rank("source") + ", offset, n"
 	known := make(map[store.Traits]*store.Traits)
 	var x store.Refusal
-	return each(ctx, r, "refusals", sql, func(scan func(to ...any) error) (*store.Refusal, error) {
+	list := each(ctx, r, "refusals", sql, func(scan func(to ...any) error) (*store.Refusal, error) {
 		var y row
 		var before, after *int64
 		x = store.Refusal{}
@@ -66,4 +66,19 @@ func (r *reader) Refusals(ctx context.Context, f store.Filter) iter.Seq2[*store.
 		x.DeliveredBefore, x.DeliveredAfter = orZero(before), orZero(after)
 		return &x, nil
 	})
+	if f.NoHistory {
+		return list
+	}
+	return func(yield func(*store.Refusal, error) bool) {
+		// A query with histories reads the failures three times, which takes 0.3 s of CPU if none of
+		// 1.5 million matches. This query takes 0.01 s, and ends at the first match.
+		one, err := r.d.texts(ctx, "SELECT '' FROM attempt WHERE "+w.String()+" LIMIT 1")
+		if err != nil {
+			yield(nil, r.d.wrap("refusals", err))
+			return
+		}
+		if len(one) > 0 {
+			list(yield)
+		}
+	}
 }
