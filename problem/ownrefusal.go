@@ -121,7 +121,11 @@ func (w *outageSearch) risen(ctx context.Context, r *returner, run []failure, de
 		return nil, nil
 	}
 	if run[0].evidence == filtered && len(newOutage(causeFilter, run).valid) >= w.o.Recipients {
-		if most, err := w.filtersMost(ctx, run); err != nil || most {
+		most, err := w.filtersMost(ctx, run)
+		if err == nil && most && r.infected {
+			most, err = w.ofKnownSenders(ctx, run)
+		}
+		if err != nil || most {
 			return [][]failure{run}, err
 		}
 	}
@@ -162,6 +166,24 @@ func (w *outageSearch) risen(ctx context.Context, r *returner, run []failure, de
 	}
 	after, err := w.risen(ctx, r, run[j:], depth-1)
 	return slices.Concat(before, [][]failure{slices.Clip(run[i:j])}, after), err
+}
+
+// ofKnownSenders reports whether mail of the sender domains of at least half of the messages of a run passed
+// before it. A wave of spam is of others. If nothing is known of the time before, it may be any mail.
+func (w *outageSearch) ofKnownSenders(ctx context.Context, run []failure) (bool, error) {
+	f := w.during(run)
+	f.Since, f.Until = run[0].at.add(-w.o.Past).time(), run[0].at.time()
+	f.Outcomes = []bounce.Outcome{bounce.Delivered, bounce.Handoff}
+	cells, err := w.s.Count(ctx, f, store.BySenderDomain)
+	if err != nil || len(cells) == 0 {
+		return true, err
+	}
+	known := map[string]bool{}
+	for i := range cells {
+		known[cells[i].Keys[0]] = true
+	}
+	of := slices.DeleteFunc(slices.Clone(run), func(x failure) bool { return !known[x.SenderDomain] })
+	return 2*messagesOf(of) >= messagesOf(run), nil
 }
 
 // returnedDays counts the messages that a returner returned, by day (UTC).

@@ -26,6 +26,7 @@ func TestOwnRefusals(t *testing.T) {
 	banned := filter(mail{says: "554 5.7.0 Reject, id=26248-16 - BANNED: .docx", outcome: bounce.Hard, stage: bounce.StageEOM})
 	virus := filter(mail{says: "554 5.7.0 Reject, id=26248-16 - INFECTED: Win.Trojan", outcome: bounce.Hard, stage: bounce.StageEOM})
 	tooLarge := gateway(mail{says: "552 5.3.4 Message size exceeds fixed limit", outcome: bounce.Hard, stage: bounce.StageEOM})
+	spam := gateway(mail{says: "550 5.7.1 Message rejected as spam by Content Filtering.", outcome: bounce.Hard, stage: bounce.StageEOM})
 	lines := mail{says: "message has lines too long for transport", local: true, outcome: bounce.Hard, exim: true}
 	away := mail{outcome: good, code: 250, relay: "mx.d%d.example"}
 	limit := mail{says: "message is too big (transport limit = 100K)", local: true, outcome: bounce.Hard, exim: true}
@@ -84,6 +85,15 @@ func TestOwnRefusals(t *testing.T) {
 		{"a filter that returns a third of the mail each day", join(filtered, trickle(banned, 30), part(banned, filter(taken))), ""},
 		{"a few each day", join(filtered, trickle(banned, 3)), ""},
 		{"a wave of viruses", join(filtered, part(virus, filter(taken))), ""},
+		{
+			"a gateway that calls most mail spam", join(received, spread(90, 15, week, 2*gap/3, spam), spread(60, 15, week, gap, gateway(taken))),
+			"90 of 150 messages to office.example fail at this server's own content filter ex01.office.local, which refuses most of what it gets (judged spam)",
+		},
+		{"a wave of spam of strangers", join(received, with(join(spread(90, 15, week, 2*gap/3, spam), spread(60, 15, week, gap, gateway(taken))), func(m *mail) {
+			if m.outcome != good {
+				m.from = fmt.Sprintf("x%s@wave%d.example", m.id, len(m.id)%3)
+			}
+		})), ""},
 		{"a few large messages", join(received, spread(6, 15, week, gap, tooLarge), spread(60, 15, week, gap, gateway(taken))), ""},
 		{"large messages each day", join(received, ofMany(trickle(tooLarge, 8)), ofMany(spread(12, 15, week, 5*gap, tooLarge)), spread(240, 15, week, gap/4, gateway(taken))), ""},
 		{"a twentieth of the mail, of one sender", join(received, spread(12, 15, week, 5*gap, tooLarge), spread(240, 15, week, gap/4, gateway(taken))), ""},
