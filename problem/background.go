@@ -15,6 +15,9 @@ const (
 	noiseShare  = 0.05 // of the messages to the same providers, or of the messages of the same senders there
 	noiseTried  = 20   // minimum of messages of the same senders that allow a judgement
 	noiseSame   = 0.25 // share of these messages
+	// lateAfter is the time from a deferral to the delivery, from which mail is late. Lower: a burst of mail
+	// that a provider takes at the second try is an incident.
+	lateAfter = time.Hour
 )
 
 // IncidentLeast is the minimum number of messages in an incident.
@@ -65,6 +68,9 @@ func (p *Problem) isBackground(usual *usualMail) (bool, error) {
 	}
 	if p.Level != Confirmed {
 		return false, nil
+	}
+	if t := p.Onset; p.prompt && t != nil && 2*t.Refused < t.Tried {
+		return true, nil
 	}
 	refused, lasted := p.Messages, p.Until.Sub(p.Since)
 	if t := p.Onset; t != nil && t.Refused > refused { // the same on each day of the problem

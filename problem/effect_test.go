@@ -160,3 +160,33 @@ func TestOrigins(t *testing.T) {
 		})
 	}
 }
+
+// TestNothingLate holds that deferrals raise no alarm if retries delivered the mail soon, however many there
+// are.
+func TestNothingLate(t *testing.T) {
+	limit := mail{says: "421 4.7.28 Gmail has detected an unusual rate of unsolicited mail originating from your IP address", outcome: bounce.Soft}
+	for _, test := range []struct {
+		name    string
+		retried time.Duration // when retries deliver the mail
+		taken   int           // others taken at once, half of their number
+		late    int           // messages that wait an hour longer
+		want    bool
+	}{
+		{"a burst of mail, delivered by the second try", 6 * time.Minute, 60, 0, true},
+		{"two of it are late", 6 * time.Minute, 60, 2, true},
+		{"three are late", 6 * time.Minute, 60, 3, false},
+		{"delivered after an hour", time.Hour, 60, 0, false},
+		{"a provider defers most of the mail, and takes it soon", 6 * time.Minute, 20, 0, false},
+	} {
+		deferred := refused(60, 60, day, "news@shop.example", "u%d@gmail.com", "gmail-smtp-in.l.google.com", limit)
+		again := with(slices.Clone(deferred), func(m *mail) { m.at, m.outcome, m.says, m.code = m.at+test.retried, good, "", 250 })
+		with(again[:test.late], func(m *mail) { m.at += time.Hour })
+		others := func(after time.Duration, format string) []mail {
+			return to(test.taken, day+after, "news@shop.example", format, "gmail-smtp-in.l.google.com")
+		}
+		found := problemsOf(t, join(others(20*time.Second, "v%d@gmail.com"), others(40*time.Second, "w%d@gmail.com"), deferred, again))
+		if len(found) != 1 || found[0].Messages != 60 || found[0].Background != test.want {
+			t.Errorf("%s: %d problems: %+.300v", test.name, len(found), found)
+		}
+	}
+}

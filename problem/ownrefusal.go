@@ -122,7 +122,7 @@ func (w *outageSearch) risen(ctx context.Context, r *returner, run []failure, de
 	}
 	if run[0].evidence == filtered && len(newOutage(causeFilter, run).valid) >= w.o.Recipients {
 		most, err := w.filtersMost(ctx, run)
-		if err == nil && most && r.infected {
+		if err == nil && most && r.kind == infected {
 			most, err = w.ofKnownSenders(ctx, run)
 		}
 		if err != nil || most {

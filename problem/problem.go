@@ -131,6 +131,7 @@ type Problem struct {
 	// Reasons counts Attempts by reason.
 	Reasons map[bounce.Reason]int64 `json:"-"`
 
+	prompt    bool    // retries delivered all messages but two before they were late
 	delayed   bool    // see incident.delayed
 	throttled bool    // see Throttled
 	believed  bool    // see outage.believed

@@ -29,6 +29,7 @@ type refusal struct {
 	hard      bool   // the MTA gave up and returned the message
 	expired   bool   // the message expired in the period: see findExpired
 	mended    bool   // the recipient took mail soon afterwards: see delayed
+	soon      bool   // likewise, within lateAfter
 	reached   bool   // the recipient took mail afterwards, until the end of the period, if only from a smarthost
 	claimed   bool   // part of a likely incident
 }
@@ -309,6 +310,7 @@ func (c *counter) each(list []*refusal, of func(*refusal) (value uint64, ok bool
 func validRecipient(r *refusal) (uint64, bool) { return r.recipient, r.valid }
 func anyRecipient(r *refusal) (uint64, bool)   { return r.recipient, true }
 func anyMessage(r *refusal) (uint64, bool)     { return r.message, true }
+func lateMessage(r *refusal) (uint64, bool)    { return r.message, !r.soon || r.expired }
 func lastingMessage(r *refusal) (uint64, bool) { return r.message, !r.mended || r.expired }
 func lostMessage(r *refusal) (uint64, bool)    { return r.message, r.hard || r.expired }
 func harmedMessage(r *refusal) (uint64, bool)  { return r.message, r.hard || r.expired || !r.reached }

@@ -458,6 +458,7 @@ func (x *refusalSearch) add(from *store.Refusal, c *traits) {
 		r.valid = r.valid || r.since
 		r.took = r.valid
 		r.mended = delayed(from) && !r.hard
+		r.soon = r.mended && from.DeliveredAfter.Sub(from.Time) < lateAfter
 	}
 	if c := x.floods.of(from, c); c != nil {
 		c.note(r)

@@ -260,7 +260,7 @@ func (in *incident) problem(o Thresholds, seen *counter) Problem {
 	}
 	p.Waiting = seen.count(in.refusals, harmedMessage) - p.Returned
 	p.Returned, p.Expired = p.Returned+in.expiredOnly(), len(in.expired)
-	p.delayed, p.peak = in.delayed(seen), in.peak()
+	p.prompt, p.delayed, p.peak = seen.count(in.all, lateMessage) < IncidentLeast, in.delayed(seen), in.peak()
 	var at store.Stream
 	from(&at, in.refusals)
 	p.refusedAt = &store.Destination{Relays: at.Relays, Domains: at.Domains}
