@@ -953,9 +953,21 @@ func (r *Report) Headline() string {
 	if v != nil && r.NoVerdict != "" {
 		say("no verdict, %s", r.NoVerdict)
 	}
+	later := func() {
+		words := table.Count(int64(len(v.Later)), "incident") + " " + r.laterWords(&v.Later[0])
+		if !v.cameBack() {
+			words += ": " + forSubject(v.Later[0].Title)
+		} else if len(v.Later) == 1 {
+			words = "came back after the period"
+		}
+		say("%s", words)
+	}
 	if v != nil {
 		if !v.oursFirst() {
 			silence()
+		}
+		if v.laterFirst(r) {
+			later()
 		}
 		if n := v.Going - v.Over; n > 0 {
 			at := ""
@@ -995,30 +1007,23 @@ func (r *Report) Headline() string {
 			}
 			ended(n, "", word, worst.Title)
 		}
-		if v.Status == StatusQuiet {
+		switch {
+		case v.Status == StatusQuiet && v.laterFirst(r):
+			say("no incident in the period")
+		case v.Status == StatusQuiet:
 			say("no incident")
 		}
 		if n := len(v.EndedBefore); n > 0 {
 			say("%s ended since the last report: %s", table.Count(int64(n), "incident"), forSubject(v.EndedBefore[0].Title))
 		}
-		if n := len(v.Later); n > 0 {
-			words := table.Count(int64(n), "incident") + " " + r.laterWords(&v.Later[0])
-			if named := v.NamedEnded(); named == nil || named.ID != v.Later[0].ID {
-				words += ": " + forSubject(v.Later[0].Title)
-			} else if n == 1 {
-				words = "came back after the period"
-			}
-			say("%s", words)
+		if len(v.Later) > 0 && !v.laterFirst(r) {
+			later()
 		}
 	} else if n := r.Alarms(); n > 0 {
 		say("%s", table.Count(int64(n), "problem"))
 	}
 	if v != nil && len(v.Gaps) > 0 {
-		missing := time.Duration(0)
-		for _, g := range v.Gaps {
-			missing += g.To.Sub(g.From)
-		}
-		say("no log for %s", when.Span(missing))
+		say("no log for %s", when.Span(v.missing()))
 	}
 	if t := r.Totals; t != nil {
 		say("%d hard, %d soft, %d delivered", t.Hard, t.Soft, t.Delivered)

@@ -135,8 +135,20 @@ func TestEndWithinGap(t *testing.T) {
 	}
 }
 
+// TestMissing holds that the verdict says for how long there is no log of the period.
+func TestMissing(t *testing.T) {
+	at := func(hour int) time.Time { return time.Date(2026, 11, 25, hour, 0, 0, 0, time.UTC) }
+	r := &Report{Location: time.UTC, judged: &ProviderTable{Total: ProviderRow{Attempts: 1}}}
+	v := &Verdict{Gaps: []Gap{{From: at(1), To: at(2)}, {From: at(10), To: at(13)}}}
+	v.say(r)
+	if want := "No incident. Nothing was refused on our account. No log for 4 h 0 min."; v.Sentence != want {
+		t.Errorf("%s, want %s", v.Sentence, want)
+	}
+}
+
 // TestCameBack holds that the verdict does not tell the title of an ended incident twice if it came back
-// after the period, and gives no figures of a time beside the period.
+// after the period, and gives no figures of a time beside the period. It begins with another incident that goes on
+// since then.
 func TestCameBack(t *testing.T) {
 	at := func(day int) time.Time { return time.Date(2026, 11, day, 10, 0, 0, 0, time.UTC) }
 	last := Incident{ID: "a", Title: "A fails", Refused: 42, Since: at(23), Until: at(25), EndedAt: at(25), Earlier: true}
@@ -146,14 +158,14 @@ func TestCameBack(t *testing.T) {
 		later Incident
 		want  string
 	}{
-		{back, " It came back after the period, last seen 2026-11-26 10:00."},
-		{other, " After the period: B fails, since 2026-11-23 10:00."},
+		{back, "No incident is going on. The last: A fails, 42 messages in this period, ended 2026-11-25 10:00. It came back after the period, last seen 2026-11-26 10:00."},
+		{other, "After the period: B fails, since 2026-11-23 10:00. Ended in the period: A fails, 42 messages in this period, ended 2026-11-25 10:00."},
 	} {
 		r := &Report{Location: time.UTC, judged: &ProviderTable{Total: ProviderRow{Attempts: 1}}}
 		v := &Verdict{Ended: []Incident{last}, Later: []Incident{c.later}}
 		v.say(r)
-		if want := "No incident is going on. The last: A fails, 42 messages in this period, ended 2026-11-25 10:00." + c.want; v.Sentence != want {
-			t.Errorf("%s\nwant %s", v.Sentence, want)
+		if v.Sentence != c.want {
+			t.Errorf("%s\nwant %s", v.Sentence, c.want)
 		}
 	}
 }

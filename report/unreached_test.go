@@ -968,11 +968,11 @@ func TestLater(t *testing.T) {
 		{"read days later", 3*oneDay + 3*hour, 5*oneDay + 7*hour, false},
 	} {
 		v := queueLog(t, c.until, fine, listed(c.began))(2).Verdict
-		words := " After the period: "
+		words := "After the period: "
 		if c.began < 3*oneDay {
-			words = " Proven after the period: "
+			words = "Proven after the period: "
 		}
-		if got := len(v.Later) == 1; got != c.want || strings.Contains(v.Sentence, words+"big.example defers shop.example: listed by spamhaus-zen, since") != c.want {
+		if got := len(v.Later) == 1; got != c.want || strings.HasPrefix(v.Sentence, words+"big.example defers shop.example: listed by spamhaus-zen, since") != c.want {
 			t.Errorf("%s: %+v, %s", c.name, v.Later, v.Sentence)
 		}
 	}

@@ -472,17 +472,31 @@ func (v *Verdict) oursEnded() *Incident {
 	return &v.Ended[i]
 }
 
+const unknownEnd = "not known to have ended"
+
 // laterWords says why an incident is one of Later: it had its first refusal after the period, or none in it,
 // or too few to prove it.
 func (r *Report) laterWords(in *Incident) string {
 	since := r.Period.Since
 	switch {
 	case since != nil && in.Until.Before(*since):
-		return "not known to have ended"
+		return unknownEnd
 	case in.Since.Before(r.End()):
 		return "proven after the period"
 	}
 	return "after the period"
+}
+
+// laterFirst reports whether the verdict begins with the first of Later: it goes on at the end of the logs, and no
+// incident did at the end of the period.
+func (v *Verdict) laterFirst(r *Report) bool {
+	return v.Going == v.Over && len(v.Later) > 0 && !v.cameBack() && r.laterWords(&v.Later[0]) != unknownEnd
+}
+
+// cameBack reports whether the first of Later is the ended incident that the verdict names.
+func (v *Verdict) cameBack() bool {
+	named := v.NamedEnded()
+	return named != nil && len(v.Later) > 0 && named.ID == v.Later[0].ID
 }
 
 // NamedEnded returns the ended incident that the sentence of the verdict names, or nil.
@@ -521,6 +535,33 @@ func (v *Verdict) say(r *Report) {
 		}
 		return were + " going on " + r.AtEnd()
 	}
+	more := func(list []Incident) string {
+		if n := len(list) - 1; n > 0 {
+			return fmt.Sprintf(", and %d more", n)
+		}
+		return ""
+	}
+	later := func() {
+		in := &v.Later[0]
+		words := r.laterWords(in)
+		good("%s: ", strings.ToUpper(words[:1])+words[1:])
+		bad("%s", in.Title)
+		good(", since %s", r.Clock(in.Since))
+		if p := r.Period.Since; p != nil && in.Until.Before(*p) {
+			good(", last seen %s", r.Clock(in.Until))
+		}
+		if !in.Earlier { // the figures are for the time of the search
+			good(", %s", in.harm())
+		}
+		good("%s.", more(v.Later))
+	}
+	none, which, several := "No incident", "No incident is going on. The last", "No incident is going on. %d ended. The worst"
+	laterFirst := v.laterFirst(r)
+	if laterFirst {
+		later()
+		good(" ")
+		none, which, several = "No incident in the period", "Ended in the period", "Ended in the period: %d. The worst"
+	}
 	over := func() {
 		if in := v.oursEnded(); in != nil {
 			good(" Ended %s: %s, %s.", r.EndWords(in), in.Title, in.harm())
@@ -550,54 +591,40 @@ func (v *Verdict) say(r *Report) {
 	case len(v.Ended) > 0:
 		v.Status = StatusEnded
 		in, n := &v.Ended[0], len(v.Ended)
-		which := "No incident is going on. The last"
 		switch {
 		case in.Remains && n == 1:
 			which = "1 incident has ended, but " + in.remainsWords()
 		case in.Remains:
 			which = fmt.Sprintf("%d incidents have ended. The worst (%s)", n, in.remainsWords())
 		case n > 1:
-			which = fmt.Sprintf("No incident is going on. %d ended. The worst", n)
+			which = fmt.Sprintf(several, n)
 		}
 		good("%s: %s, %s, ended %s.", which, in.Title, in.Figures(), r.EndWords(in))
 	case r.judged.Total.Refused > 0:
 		v.Status = StatusQuiet
-		good("No incident. Refused on our account: %s%s.", table.Count(r.judged.Total.Refused, "attempt"), r.lastAt(v.Quiet))
+		good("%s. Refused on our account: %s%s.", none, table.Count(r.judged.Total.Refused, "attempt"), r.lastAt(v.Quiet))
 	default:
 		v.Status = StatusQuiet
-		good("No incident. Nothing was refused on our account.")
+		good("%s. Nothing was refused on our account.", none)
 	}
 	if v.Going > 0 && v.Going == v.Over {
 		v.Status = StatusEnded
-	}
-	more := func(list []Incident) string {
-		if n := len(list) - 1; n > 0 {
-			return fmt.Sprintf(", and %d more", n)
-		}
-		return ""
 	}
 	if len(v.EndedBefore) > 0 {
 		in := &v.EndedBefore[0]
 		good(" Ended since the last report: %s, %s%s.", in.Title, r.EndWords(in), more(v.EndedBefore))
 	}
-	if len(v.Later) > 0 {
-		in := &v.Later[0]
-		if named := v.NamedEnded(); named != nil && named.ID == in.ID {
-			bad(" It came back after the period")
-			good(", last seen %s%s.", r.Clock(in.Until), more(v.Later))
-		} else {
-			words := r.laterWords(in)
-			good(" %s: ", strings.ToUpper(words[:1])+words[1:])
-			bad("%s", in.Title)
-			good(", since %s", r.Clock(in.Since))
-			if p := r.Period.Since; p != nil && in.Until.Before(*p) {
-				good(", last seen %s", r.Clock(in.Until))
-			}
-			if !in.Earlier { // the figures are for the time of the search
-				good(", %s", in.harm())
-			}
-			good("%s.", more(v.Later))
-		}
+	switch {
+	case v.cameBack():
+		bad(" It came back after the period")
+		good(", last seen %s%s.", r.Clock(v.Later[0].Until), more(v.Later))
+	case len(v.Later) > 0 && !laterFirst:
+		good(" ")
+		later()
+	}
+	if len(v.Gaps) > 0 && r.judged.Total.Attempts > 0 {
+		bad(" No log for %s", when.Span(v.missing()))
+		good(".")
 	}
 	phrases := v.Phrases
 	v.Phrases = nil
@@ -630,6 +657,14 @@ func (v *Verdict) say(r *Report) {
 	for _, p := range v.Phrases {
 		v.Sentence += p.Text
 	}
+}
+
+// missing returns for how long there is no log of the period.
+func (v *Verdict) missing() (sum time.Duration) {
+	for _, g := range v.Gaps {
+		sum += g.To.Sub(g.From)
+	}
+	return sum
 }
 
 // IsBackground reports whether every server has such an incident every day.

@@ -252,7 +252,7 @@ func writeHTML(w io.Writer, r *report.Report, o Options) error {
 		}
 		for i := range s.Over {
 			c := newCard(r, &s.Over[i], len(s.Cards)+i+1)
-			if c.Pages, c.More = nil, nil; !s.Over[i].Remains {
+			if c.Pages, c.More = nil, nil; !s.Over[i].Remains && !named(r, &s.Over[i]) {
 				c.Check = ""
 			}
 			if axis != nil && !o.Mail {

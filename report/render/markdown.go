@@ -34,7 +34,7 @@ func writeMarkdown(w io.Writer, r *report.Report) error {
 		}
 		for i := range s.Over {
 			fmt.Fprintf(&b, "%s\n\n", table.Markdown(over(r, &s.Over[i])))
-			for _, f := range remains(&s.Over[i]) {
+			for _, f := range endedFacts(r, &s.Over[i]) {
 				writeMarkdownFact(&b, f)
 			}
 		}

@@ -177,17 +177,27 @@ func line(f report.Fact) string {
 	return text
 }
 
-// remains returns what to do about an ended incident whose cause remains.
-func remains(in *report.Incident) []report.Fact {
-	if !in.Remains {
+// named reports whether the sentence of the verdict names an ended incident.
+func named(r *report.Report, in *report.Incident) bool {
+	told := r.Verdict.NamedEnded()
+	return told != nil && told.ID == in.ID
+}
+
+// endedFacts returns the reply to an ended incident and what to do, if the verdict names it or its cause remains.
+func endedFacts(r *report.Report, in *report.Incident) (list []report.Fact) {
+	if !in.Remains && !named(r, in) {
 		return nil
 	}
-	list := []report.Fact{{Label: "Check first", Value: table.Cut(in.Check, longest)}, {Label: "Run", Value: in.Command}}
-	if in.Reply != "" {
-		list = append([]report.Fact{{Label: "Sample reply", Value: table.Cut(in.Reply, longest)}}, list...)
-	}
 	if in.Sent != nil {
-		list = append([]report.Fact{sentFact(in.Sent)}, list...)
+		list = append(list, sentFact(in.Sent))
+	}
+	for _, f := range [...]report.Fact{
+		{Label: "Sample reply", Value: table.Cut(in.Reply, longest)}, {Label: "Who acts", Value: judge.WhoActs(in.Scope)},
+		{Label: "Check first", Value: table.Cut(in.Check, longest)}, {Label: "Run", Value: in.Command},
+	} {
+		if f.Value != "" {
+			list = append(list, f)
+		}
 	}
 	return list
 }
@@ -204,8 +214,8 @@ func over(r *report.Report, in *report.Incident) string {
 			lost += "; send the returned mail again"
 		}
 	}
-	if told := r.Verdict.NamedEnded(); told != nil && told.ID == in.ID { // the headline has its title and figures
-		return fmt.Sprintf("Named above: since %s, %s%s%s.", r.Clock(in.Since), r.Course(in), lost, sender)
+	if named(r, in) { // the headline has its title and figures
+		return fmt.Sprintf("The incident named above: since %s, %s%s%s.", r.Clock(in.Since), r.Course(in), lost, sender)
 	}
 	return fmt.Sprintf("Ended %s: %s (since %s, %s%s%s).", r.EndWords(in), table.Cut(in.Title, longest), r.Clock(in.Since), in.Figures(), lost, sender)
 }

@@ -26,3 +26,30 @@ func TestOver(t *testing.T) {
 		}
 	}
 }
+
+// TestEndedFacts holds that the ended incident which the verdict names shows the reply and what to do, and another
+// one only if its cause remains.
+func TestEndedFacts(t *testing.T) {
+	first := report.Incident{ID: "a", Reply: "554 locked", Check: "Ask the support.", Command: "bouncelog report"}
+	second := first
+	second.ID = "b"
+	remaining := second
+	remaining.Remains = true
+	r := &report.Report{Location: time.UTC, Verdict: &report.Verdict{Ended: []report.Incident{first, second}}}
+	for _, c := range []struct {
+		in   *report.Incident
+		want string
+	}{
+		{&first, "Sample reply, Who acts, Check first, Run"},
+		{&second, ""},
+		{&remaining, "Sample reply, Who acts, Check first, Run"},
+	} {
+		var labels []string
+		for _, f := range endedFacts(r, c.in) {
+			labels = append(labels, f.Label)
+		}
+		if got := strings.Join(labels, ", "); got != c.want {
+			t.Errorf("%s: %s, want %s", c.in.ID, got, c.want)
+		}
+	}
+}

@@ -71,7 +71,7 @@ func writeText(w io.Writer, r *report.Report, o Options) error {
 		}
 		for i := range s.Over {
 			fold(&b, over(r, &s.Over[i]), width)
-			for _, f := range remains(&s.Over[i]) {
+			for _, f := range endedFacts(r, &s.Over[i]) {
 				writeFact(&b, f, width)
 			}
 		}
