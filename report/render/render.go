@@ -192,8 +192,10 @@ func endedFacts(r *report.Report, in *report.Incident) (list []report.Fact) {
 		list = append(list, sentFact(in.Sent))
 	}
 	for _, f := range [...]report.Fact{
-		{Label: "Sample reply", Value: table.Cut(in.Reply, longest)}, {Label: "Who acts", Value: judge.WhoActs(in.Scope)},
-		{Label: "Check first", Value: table.Cut(in.Check, longest)}, {Label: "Run", Value: in.Command},
+		{Label: "Sample reply", Value: table.Cut(in.Reply, longest)},
+		{Label: "Who acts", Value: judge.WhoActs(in.Scope)},
+		{Label: "Check first", Value: table.Cut(in.Check, longest)},
+		{Label: "Run", Value: in.Command},
 	} {
 		if f.Value != "" {
 			list = append(list, f)
