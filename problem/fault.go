@@ -90,7 +90,10 @@ func eventsIn(p store.Span, refusals []*refusal, deliveries []store.Delivered, s
 }
 
 // A stretch is the time from the first to the last refusal of a part of a timeline.
-type stretch struct{ since, until moment }
+type stretch struct {
+	since, until moment
+	unproven     bool // too few of the recipients are known to be valid: see unproven.go
+}
 
 // A timeline holds the deliveries and refusals of a stream in a span of time that was read.
 type timeline struct {
@@ -220,11 +223,12 @@ func (t *timeline) isFault(i, j int, tries float64) (f stretch, ok bool) {
 	for k := i - 1; k >= 0 && f.since.sub(t.events[k].at) < t.o.Past; k-- {
 		past.add(t.events[k])
 	}
+	chance := 0.0
 	if t.o.Chance < 1 {
 		if past.messages == past.refused { // the log may begin inside the fault
 			return f, false
 		}
-		chance := tries * tail(now.refused, now.messages, (float64(past.refused)+priorMessages)/(float64(past.messages)+1))
+		chance = tries * tail(now.refused, now.messages, (float64(past.refused)+priorMessages)/(float64(past.messages)+1))
 		if past.messages < shortPast && past.refused == 0 {
 			// A few messages prove little, but their recipients do.
 			chance = min(chance, tail(now.refusedRecipients, now.recipients, priorWeight/(float64(past.recipients)+1)))
@@ -233,7 +237,11 @@ func (t *timeline) isFault(i, j int, tries float64) (f stretch, ok bool) {
 			return f, false
 		}
 	}
-	return f, t.enough(f)
+	if t.enough(f) {
+		return f, true
+	}
+	f.unproven = true
+	return f, chance < unprovenChance && past.messages >= unprovenPast && float64(now.refused) >= unprovenShare*float64(now.messages) && f.until.sub(f.since) >= unprovenLasts && t.alike(f)
 }
 
 // enough reports whether some window of a stretch has Thresholds.Recipients known to be valid
@@ -334,21 +342,26 @@ func tail(k, n int, p float64) float64 {
 	return min(sum, 1)
 }
 
-// densest returns the stretch with the densest refusals, compared with past, and by how much it
-// stands out. It guesses the place of a fault before the deliveries are read.
+// densest returns the stretch with the densest refusals of recipients known to be valid or, without any, of all,
+// compared with past, and by how much it stands out; 0: none is valid. It guesses the place of a fault before the
+// deliveries are read.
 func densest(refusals []*refusal, past time.Duration) (f stretch, score float64) {
 	span := max(refusals[len(refusals)-1].at.sub(refusals[0].at), past)
 	usual := float64(span) / float64(len(refusals)) / 4
+	proven := slices.ContainsFunc(refusals, func(r *refusal) bool { return r.valid })
 	var h heaviest
 	for i, r := range refusals {
 		if i > 0 {
 			h.sum -= float64(r.at.sub(refusals[i-1].at)) / usual
 		}
 		weight := 0.0
-		if r.valid {
+		if r.valid || !proven {
 			weight = 1
 		}
 		h.add(i, i+1, weight)
 	}
-	return stretch{refusals[h.from].at, refusals[max(h.to, 1)-1].at}, h.weight
+	if f = (stretch{since: refusals[h.from].at, until: refusals[max(h.to, 1)-1].at}); proven {
+		score = h.weight
+	}
+	return f, score
 }

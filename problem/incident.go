@@ -28,6 +28,7 @@ type incident struct {
 	own          int      // messages that were not forwarded but refused in the same way; if spam
 	originals    []string // addresses from which spam was forwarded, as far as they were read
 	allOriginals bool     // originals is complete
+	unproven     bool     // few of the recipients are known to be valid: see unproven.go
 	froms        []string // domains of others in the From: of the refused mail: see from.go
 
 	refusals []*refusal // of the period, in the order of time; none: it is kept because it may join another
@@ -217,7 +218,7 @@ func (x *refusalSearch) claimAlike(list []*incident, histories []store.History) 
 					_, same := slices.BinarySearch(templates, r.Template)
 					return !same
 				})
-				in.all = append(in.all, claim(alike, stretch{in.began, end})...)
+				in.all = append(in.all, claim(alike, stretch{since: in.began, until: end})...)
 			}
 		}
 		if len(in.all) == n {
@@ -384,9 +385,16 @@ func (x *refusalSearch) silentIncidents(ctx context.Context, own, shared []*stre
 			if s.key.what == sharedStream && s.key.sender == "" && !isShared(between(s.refusals, f.since, f.until+1), &histories[s.history]) {
 				continue
 			}
+			if f.unproven {
+				if takes, err := x.takesPart(ctx, s, between(s.refusals, f.since, f.until+1)); err != nil {
+					return nil, err
+				} else if !takes {
+					continue
+				}
+			}
 			if claimed := claim(s.refusals, f); len(claimed) > 0 {
 				in := x.incident(Likely, s, claimed)
-				in.histories = []int{s.history}
+				in.histories, in.unproven = []int{s.history}, f.unproven
 				list = append(list, in)
 			}
 		}
@@ -475,8 +483,9 @@ func (x *refusalSearch) incident(level string, s *stream, refusals []*refusal) *
 	return in
 }
 
-// weighed returns the silent streams that reach the thresholds of recipients and messages, the most
-// striking first: the streams of one sender domain, and shared streams of at least two.
+// weighed returns the silent streams that reach the thresholds of recipients and messages, or have suddenly many
+// refusals of other recipients (see unproven.go), the most striking first: the streams of one sender domain, and shared
+// streams of at least two.
 func (x *refusalSearch) weighed() (own, shared []*stream) {
 	var seen counter
 	enough := func(list []*refusal) bool {
@@ -485,7 +494,7 @@ func (x *refusalSearch) weighed() (own, shared []*stream) {
 	together, members := map[key]*stream{}, map[key]int{}
 	for _, s := range sorted(x.silent) {
 		sortByTime(s.refusals)
-		if enough(s.refusals) {
+		if enough(s.refusals) || x.sudden(s.refusals) {
 			own = append(own, s)
 		}
 		groups := []key{{what: sharedStream, provider: s.key.provider, domain: s.key.domain}, {what: sharedStream, sender: s.key.sender}}
@@ -508,9 +517,10 @@ func (x *refusalSearch) weighed() (own, shared []*stream) {
 		if s.key.sender != "" {
 			least = spreadProviders // providers, or customers of one
 		}
-		if members[s.key] >= least && enough(s.refusals) {
-			sortByTime(s.refusals)
-			shared = append(shared, s)
+		if members[s.key] >= least {
+			if sortByTime(s.refusals); enough(s.refusals) || s.key.provider != "" && x.sudden(s.refusals) {
+				shared = append(shared, s)
+			}
 		}
 	}
 	return mostStriking(own, x.o.Past), mostStriking(shared, x.o.Past)
@@ -955,6 +965,7 @@ func (in *incident) join(later *incident) {
 		in.unread = map[string]bool{}
 	}
 	maps.Copy(in.unread, later.unread)
+	in.unproven = in.unproven && later.unproven
 	in.until = max(in.until, later.until)
 }
 

@@ -27,6 +27,7 @@ const (
 	mostlyMessages = 10   // refused messages of a problem, at least: fewer may be one sender's by chance
 	mostlyCounted  = 1.25 // refused messages that the store counts, as a multiple of the problem's, at most: more are other mail
 	mostlyTaken    = 0.1  // of the messages of the same senders, at least, that are taken while those of a client are refused
+	mostlyOthers   = 5    // of their messages that fail otherwise meanwhile, at least, if they show that there are other clients
 	mostlyAsked    = 20   // problems whose senders are counted, one query each; others name no sender
 )
 
@@ -56,7 +57,8 @@ func (p *Problem) findMostly(ctx context.Context, s store.Reader, f store.Filter
 		f.Reasons = append(f.Reasons, reason)
 	}
 	slices.Sort(f.Reasons)
-	if f.To == nil {
+	to := f.To
+	if to == nil {
 		f.To = p.refusedAt
 	}
 	cells, err := s.Count(ctx, f, store.BySender, store.BySASLUser, store.ByClient)
@@ -67,7 +69,7 @@ func (p *Problem) findMostly(ctx context.Context, s store.Reader, f store.Filter
 	senders, logins, clients := map[string]int{}, map[string]int{}, map[string]int{}
 	for i := range cells {
 		c := &cells[i]
-		if at := strings.LastIndexByte(c.Keys[0], '@'); !p.Homemade() && (at < 0 || !slices.Contains(p.SenderDomains, ascii.Lower(c.Keys[0][at+1:]))) {
+		if !p.Homemade() && !p.isOf(c.Keys[0]) {
 			continue // another incident's
 		}
 		n := int(c.Messages)
@@ -84,11 +86,39 @@ func (p *Problem) findMostly(ctx context.Context, s store.Reader, f store.Filter
 	} else if name, n := most(logins); n > 0 && float64(n) >= mostlyShare*float64(all) {
 		p.Sender = &Mostly{Login: name, Messages: n, Of: all}
 	} else if t := p.Onset; t != nil && float64(t.Tried-t.Refused) >= mostlyTaken*float64(t.Tried) {
-		if name, n := most(clients); n > 0 && float64(n) >= mostlyShare*float64(all) {
+		name, n := most(clients)
+		if n == 0 || float64(n) < mostlyShare*float64(all) {
+			return nil
+		}
+		f.To, f.Reasons = to, nil
+		one, err := p.oneOfClients(ctx, s, f, name, n, all)
+		if one {
 			p.Sender = &Mostly{Client: name, Messages: n, Of: all}
 		}
+		return err
 	}
 	return nil
+}
+
+// isOf reports whether an address is of a sender domain that was refused.
+func (p *Problem) isOf(sender string) bool {
+	at := strings.LastIndexByte(sender, '@')
+	return at >= 0 && slices.Contains(p.SenderDomains, ascii.Lower(sender[at+1:]))
+}
+
+// oneOfClients reports whether other clients, too, hand in mail of the senders of a problem: a store knows the client
+// of a message only if it failed. Of all refused messages, n are those of the client.
+func (p *Problem) oneOfClients(ctx context.Context, s store.Reader, f store.Filter, client string, n, all int) (bool, error) {
+	cells, err := s.Count(ctx, f, store.BySender, store.ByClient)
+	others, own := -all, -n
+	for i := range cells {
+		if c := &cells[i]; p.isOf(c.Keys[0]) {
+			if others += int(c.Messages); c.Keys[1] == client {
+				own += int(c.Messages)
+			}
+		}
+	}
+	return others >= mostlyOthers && float64(own) < mostlyShare*float64(others), err
 }
 
 // most returns the name with the greatest count, without "".

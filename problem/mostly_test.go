@@ -48,11 +48,12 @@ func TestMostly(t *testing.T) {
 		},
 		{
 			"one of several clients, several senders",
-			join(letters(40, news, yahoo, by("192.0.2.50", returned)), letters(40, "shop@shop.example", yahoo, by("192.0.2.50", returned)), letters(60, "mail@shop.example", yahoo, mail{outcome: good, code: 250})),
+			join(letters(40, news, yahoo, by("192.0.2.50", returned)), letters(40, "shop@shop.example", yahoo, by("192.0.2.50", returned)), letters(60, "mail@shop.example", yahoo, mail{outcome: good, code: 250}), letters(6, "mail@shop.example", "mx.else.example", by("192.0.2.51", mail{says: "550 5.1.1 User unknown", outcome: bounce.Hard, stage: bounce.StageRcpt}))),
 			[]*problem.Mostly{{Client: "192.0.2.50", Messages: 80, Of: 80}},
 		},
 		{
-			"the only client", join(letters(40, news, yahoo, by("192.0.2.50", returned)), letters(40, "shop@shop.example", yahoo, by("192.0.2.50", returned))),
+			"the only client",
+			join(letters(40, news, yahoo, by("192.0.2.50", returned)), letters(40, "shop@shop.example", yahoo, by("192.0.2.50", returned)), letters(60, "mail@shop.example", yahoo, mail{outcome: good, code: 250}), letters(6, "mail@shop.example", "mx.else.example", by("192.0.2.50", mail{says: "550 5.1.1 User unknown", outcome: bounce.Hard, stage: bounce.StageRcpt}))),
 			[]*problem.Mostly{nil},
 		},
 	} {

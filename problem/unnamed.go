@@ -31,7 +31,7 @@ func (x *refusalSearch) joinUnnamed(list []*incident) {
 			sortByTime(s.refusals)
 			for _, template := range templatesOf(countTraits(s.refusals)) {
 				if same := x.onlyIn(time, in, s, template); same != nil {
-					v := x.incident(Likely, s, claim(same, stretch{same[0].at, same[len(same)-1].at}))
+					v := x.incident(Likely, s, claim(same, stretch{since: same[0].at, until: same[len(same)-1].at}))
 					v.keys = nil // one of the incident's own stays its subject
 					in.join(v)
 					in.began = min(in.began, v.began)

@@ -99,7 +99,7 @@ func (x *refusalSearch) claimRest(in *incident) {
 		if s == nil {
 			continue
 		}
-		rest := claim(s.refusals, stretch{in.began, in.until})
+		rest := claim(s.refusals, stretch{since: in.began, until: in.until})
 		in.all = append(in.all, rest...)
 		in.refusals = append(in.refusals, between(rest, x.since, x.until)...)
 	}

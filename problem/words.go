@@ -137,11 +137,16 @@ const spamSummary = "{who} to recipients known to be valid is refused at {at}: {
 
 const silentSummary = "{who} to recipients known to be valid is refused at {at}, and no cause is named"
 
+const unprovenSummary = "{who} is refused at {at}, and no cause is named"
+
 // words returns the wording for an incident with this reason, detail and cause.
 func (in *incident) words(reason bounce.Reason, detail, cause string) wording {
 	if !in.named() {
 		w := silentWords[cause]
 		w.cause, w.summary = cause, silentSummary
+		if in.unproven {
+			w.summary = unprovenSummary
+		}
 		several := cause == causeIP
 		counts := countTraits(in.all)
 		if several && len(domainsOfTraits(counts)) == 1 {
@@ -553,6 +558,8 @@ func (in *incident) why(p *Problem, s spread, causeWhy string, o Thresholds) str
 			why += fmt.Sprintf(". %d sender domains are refused%s: look for what they have in common, an address that sends or the signing", len(s.senders), in.othersText())
 		}
 		return why + "." + in.vagueText()
+	case in.unproven:
+		return fmt.Sprintf("Many messages get the same reply%s, and other mail to the same domains is taken. %s", in.beforeText(), causeWhy)
 	case in.level == Likely:
 		return fmt.Sprintf("%s, and then were refused in %s%s. %s", valid, table.Count(int64(p.Messages), "message"), in.beforeText(), causeWhy)
 	}
