@@ -119,6 +119,10 @@ func (r *Report) build(ctx context.Context, s store.Reader, o Options, read *sto
 					if p.Scan == problem.ScanFlagged {
 						p.Scan = o.command(append([]string{"scan", "--flagged"}, o.RerunProblems...)...)
 					} else if words, ok := strings.CutPrefix(p.Scan, "bouncelog report "); ok {
+						o := o
+						if !p.EndedAt.IsZero() && p.EndedAt.Before(o.Filter.Since) { // the period has only retries of its mail
+							o = o.from(p.Began())
+						}
 						p.Scan = o.command(append([]string{"report"}, strings.Fields(words)...)...)
 					}
 				}

@@ -105,9 +105,9 @@ func (o Options) command(words ...string) string {
 	return strings.Join(words, " ")
 }
 
-// commandSince returns the command for a report from the day of a time to the end of the logs.
-func (o Options) commandSince(at time.Time) string {
-	var rest []string
+// from returns options whose commands are about the time from the day of a time to the end of the logs.
+func (o Options) from(at time.Time) Options {
+	rest := []string{"--since", at.In(o.Location).Format(time.DateOnly)}
 	for i := 0; i < len(o.Rerun); i++ {
 		switch o.Rerun[i] {
 		case "-d", "--since", "--until":
@@ -117,7 +117,7 @@ func (o Options) commandSince(at time.Time) string {
 		}
 	}
 	o.Rerun = rest
-	return o.command("report", "--since", at.In(o.Location).Format(time.DateOnly))
+	return o
 }
 
 // problemsCommand returns the command that lists all problems with their facts.

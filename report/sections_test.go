@@ -189,3 +189,12 @@ func TestAgainst(t *testing.T) {
 		}
 	}
 }
+
+// TestFrom holds that a command about an earlier time has that time in place of the period.
+func TestFrom(t *testing.T) {
+	o := Options{Location: time.UTC, Rerun: []string{"--db", "x.db", "-d", "2026-11-26", "--domain", "a.example"}}
+	got := o.from(time.Date(2026, 11, 24, 2, 10, 0, 0, time.UTC)).command("report", "--by", "sasl-user")
+	if want := "bouncelog report --by sasl-user --since 2026-11-24 --db x.db --domain a.example"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}

@@ -232,7 +232,7 @@ func (r *Report) incidentOf(i int) Incident {
 func (r *Report) besides(o Options, list []problem.Problem) (incidents []Incident) {
 	for i := range list {
 		in := r.incident(&list[i])
-		in.Share, in.Command = 0, o.commandSince(in.Since)
+		in.Share, in.Command = 0, o.from(in.Since).command("report")
 		incidents = append(incidents, in)
 	}
 	return incidents
