@@ -103,6 +103,8 @@ func (ref *reference) resolve(c *clock, st *stamp) (sec int64, ok bool) {
 const (
 	minStamp = 14
 	maxStamp = 24
+	// unixStamp stands for a stamp that is a number: againUnix reads it.
+	unixStamp = 1
 )
 
 func (c *clock) init(o Options) {
@@ -190,7 +192,9 @@ func (c *clock) read(h *header) bool {
 	if !c.take(sec, st.nsec, st.year != 0 || st.unix) {
 		return true
 	}
-	if st.second >= minStamp && st.second <= maxStamp && h.plain {
+	if st.unix && h.plain && n > 0 {
+		c.form, c.size = h.form, unixStamp
+	} else if st.second >= minStamp && st.second <= maxStamp && h.plain {
 		c.form = h.form
 		c.size = st.second
 		c.middle = min(8, c.size-10) // words[1] ends before the second
@@ -242,9 +246,20 @@ func (c *clock) take(sec int64, nsec int32, named bool) bool {
 // again reads the stamp of a line of the same minute and format as the previous line, and of no
 // earlier second. It returns the text after the stamp and its blank. (Within a minute, offsets from
 // UTC do not change.)
-func (c *clock) again(line []byte) (rest []byte, ok bool) {
+func (c *clock) again(line []byte) (rest []byte, ok bool) { return c.againBefore(line, oneBlank) }
+
+var oneBlank = []byte(" ")
+
+// againBefore is again for a stamp before a given text, which is not empty. It returns the text after that.
+func (c *clock) againBefore(line, after []byte) (rest []byte, ok bool) {
 	n := c.size
-	if n == 0 || len(line) < n+2 ||
+	if n <= unixStamp {
+		if n == 0 {
+			return nil, false
+		}
+		return c.againUnix(line, after)
+	}
+	if len(line) < n+2 ||
 		binary.LittleEndian.Uint64(line) != c.words[0] || binary.LittleEndian.Uint64(line[c.middle:]) != c.words[1] {
 		return nil, false
 	}
@@ -277,7 +292,14 @@ func (c *clock) again(line []byte) (rest []byte, ok bool) {
 		}
 		n += z
 	}
-	if n+1 >= len(line) || line[n] != ' ' || line[n+1] <= ' ' {
+	if n+1 >= len(line) || line[n] != after[0] {
+		return nil, false
+	}
+	if len(after) > 1 {
+		if !bytes.HasPrefix(line[n:], after) {
+			return nil, false
+		}
+	} else if line[n+1] <= ' ' {
 		return nil, false
 	}
 	if c.form == stampExim && (line[n+1] == '+' || line[n+1] == '-') {
@@ -297,11 +319,34 @@ func (c *clock) again(line []byte) (rest []byte, ok bool) {
 			return nil, false
 		}
 	}
+	if later > 0 {
+		c.words[2] = last
+	}
+	c.advance(later, nsec)
+	return line[n+len(after):], true
+}
+
+// againUnix is againBefore for a stamp that is a number of seconds.
+func (c *clock) againUnix(line, after []byte) (rest []byte, ok bool) {
+	if c.beside.known {
+		return nil, false
+	}
+	st, n := parseStamp(line, c.form)
+	later := st.sec - c.sec
+	if n == 0 || later < 0 || later >= 60 || !bytes.HasPrefix(line[n:], after) || len(after) == 1 && (n+1 >= len(line) || line[n+1] <= ' ') {
+		return nil, false
+	}
+	c.advance(later, st.nsec)
+	return line[n+len(after):], true
+}
+
+// advance makes the time of the current line that of the last one and so many seconds.
+func (c *clock) advance(later int64, nsec int32) {
 	if !c.alone.IsZero() {
 		c.follow(c.sec+later, true)
 	}
 	if later > 0 {
-		c.words[2], c.start = last, c.start[:0]
+		c.start = c.start[:0]
 		c.sec += later
 		c.nsec = nsec
 		c.now = c.last()
@@ -309,7 +354,6 @@ func (c *clock) again(line []byte) (rest []byte, ok bool) {
 		c.nsec = nsec
 		c.now = c.last()
 	}
-	return line[n+1:], true
 }
 
 // sameStart reports whether a line begins with the same time and host as an earlier one, as do most
@@ -342,7 +386,7 @@ func (c *clock) keepStart(line, rest []byte, host string) {
 			return
 		}
 	}
-	if line[c.size] != '.' && c.alone.IsZero() {
+	if c.size > unixStamp && line[c.size] != '.' && c.alone.IsZero() {
 		c.start = append(c.start, line[:len(line)-len(rest)+n]...)
 		c.host = c.start[len(c.start)-n:]
 		c.host = c.host[:max(0, n-1)]

@@ -3,6 +3,7 @@ package parser
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 	"unicode/utf8"
 
 	"bouncelog/bounce"
@@ -54,6 +55,22 @@ func hasControl(b []byte) bool {
 	return false
 }
 
+// indexControl returns the index of the first ASCII control character or tab in b, or -1. It skips 64
+// bytes at a time.
+func indexControl(b []byte) int {
+	for i := 0; i < len(b); {
+		n := min(len(b)-i, 64)
+		if !hasControl(b[i : i+n]) {
+			i += n
+			continue
+		}
+		for ; b[i] >= ' '; i++ {
+		}
+		return i
+	}
+	return -1
+}
+
 // isBreak reports whether c may stand in place of a line feed: CR of old Macs and of terminals, VT
 // and FF, NUL of a hole in a file, LF of a text from JSON, RS of a sequence of JSON texts (RFC
 // 7464).
@@ -62,9 +79,10 @@ func isBreak(c byte) bool { return c >= '\n' && c <= '\r' || c == 0 || c == 0x1e
 // controlled reads a line with control characters. It calls read with a line that has none, or only
 // those without meaning.
 func (p *Parser) controlled(line []byte, r *Result, offset int64, read func([]byte, *Result, int64) Kind) Kind {
-	nul := bytes.IndexByte(line, 0) >= 0
+	nul, isWide := bytes.IndexByte(line, 0) >= 0, false
 	if nul {
-		if text, ok := p.narrow(line); ok {
+		var text []byte
+		if text, isWide = p.narrow(line); isWide {
 			line = text
 		}
 	}
@@ -82,7 +100,11 @@ func (p *Parser) controlled(line []byte, r *Result, offset int64, read func([]by
 		r.Deliveries, kind = r.Deliveries[:0], Unparsed
 	}
 	if nul && (kind == Skipped || kind == Blank) {
-		if text := bytes.ReplaceAll(line, []byte{0}, nil); holdsDelivery(text) || holdsDelivery(ofLatin1(text)) {
+		text := line
+		if !isWide {
+			text = bytes.ReplaceAll(line, []byte{0}, nil)
+		}
+		if holdsDelivery(text) || !isWide && holdsDelivery(ofLatin1(text)) {
 			kind = Unparsed
 		}
 	}
@@ -113,12 +135,21 @@ func (p *Parser) narrow(line []byte) (text []byte, ok bool) {
 	if len(line) > 1 && size != 2 && size != 4 {
 		return nil, false
 	}
-	b := p.wide[:0]
-	for i, c := range line {
-		if (c == 0) != (i%size != 0) {
+	b := slices.Grow(p.wide[:0], len(line)+1)
+	for i := 0; i < len(line); i += size {
+		c := line[i]
+		if c == 0 || i+1 < len(line) && line[i+1] != 0 {
 			return nil, false
 		}
-		if c != 0 {
+		for k := i + 2; k < len(line) && k < i+size; k++ { // UTF-32
+			if line[k] != 0 {
+				return nil, false
+			}
+		}
+		if c < utf8.RuneSelf {
+			b = b[:len(b)+1]
+			b[len(b)-1] = c
+		} else {
 			b = utf8.AppendRune(b, rune(c))
 		}
 	}
@@ -348,7 +379,11 @@ func isText(c byte) bool { return c >= ' ' && c < 0x7f || c >= '\t' && c <= '\r'
 // or the length.
 func nextLine(line []byte, start int) int {
 	for i := start; i < len(line); i++ {
-		if !isBreak(line[i]) {
+		n := indexControl(line[i:])
+		if n < 0 {
+			break
+		}
+		if i += n; !isBreak(line[i]) {
 			continue
 		}
 		for i < len(line) && isBreak(line[i]) {

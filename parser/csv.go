@@ -69,6 +69,7 @@ type table struct {
 	cells     [][]byte
 	ofTickets bool             // a column is specific to applications
 	programs  [maxColumns]bool // the column is named for programs
+	program   int              // number of the column in which the last row named the program of an MTA, from 1 on; 0: none
 }
 
 // namedRow returns a row whose columns have names as an object, so that its time, host and author
@@ -129,8 +130,10 @@ func (p *Parser) csv(line []byte) (text []byte, ok bool) {
 	}
 	text = cells[longest]
 	beside, first := cells[:longest], 0
-	if _, size := scanStamp(text); size == 0 && longest == 0 {
-		beside, first = cells[1:n], 1 // the text is the first cell and its time follows
+	if longest == 0 {
+		if _, size := scanStamp(text); size == 0 {
+			beside, first = cells[1:n], 1 // the text is the first cell and its time follows
+		}
 	}
 	var program []byte // an MTA's; only the message follows it
 	for i, cell := range beside {
@@ -138,11 +141,14 @@ func (p *Parser) csv(line []byte) (text []byte, ok bool) {
 			continue
 		}
 		if prog := p.programs.get(cell); prog.daemon != notPostfix || prog.exim {
-			program = cell
+			program, p.table.program = cell, first+i+1
 		}
 	}
 	if p.table.ofTickets && program == nil {
 		return nil, false
+	}
+	if i := p.table.program - first - 1; program == nil && i >= 0 && i < len(beside) && p.programs.get(beside[i]).author == another {
+		program = beside[i]
 	}
 	p.row = p.row[:0]
 	if longest == 0 { // times first
@@ -153,11 +159,10 @@ func (p *Parser) csv(line []byte) (text []byte, ok bool) {
 		})
 	}
 	for _, cell := range beside {
-		_, size := scanStamp(cell)
 		switch {
-		case size != len(cell) && bytes.IndexByte(cell, ' ') >= 0:
+		case bytes.IndexByte(cell, ' ') >= 0 && !isStamp(cell):
 			return nil, false
-		case len(cell) == 0, program != nil && size == 0 && (allDigits(cell) || isLevel(cell) || bytes.EqualFold(cell, []byte("mail"))):
+		case len(cell) == 0, program != nil && (allDigits(cell) && !isStamp(cell) || isLevel(cell) || bytes.EqualFold(cell, []byte("mail"))):
 			// Empty, or a process id, a level or a facility beside the program.
 		case !bytes.Equal(cell, program):
 			p.row = append(append(p.row, cell...), ' ')
@@ -168,6 +173,12 @@ func (p *Parser) csv(line []byte) (text []byte, ok bool) {
 	}
 	p.row = append(p.row, text...)
 	return trimBreaks(p.row), true
+}
+
+// isStamp reports whether a cell is a time.
+func isStamp(cell []byte) bool {
+	_, n := scanStamp(cell)
+	return n == len(cell)
 }
 
 // separated returns a line of a syslog template whose header has commas or semicolons in place of
@@ -185,7 +196,7 @@ func (p *Parser) separated(line []byte) (text []byte, ok bool) {
 	column := 0
 	for separator, rest := line[n:n+1], line[n+1:]; ; {
 		word, after, found := bytes.Cut(rest, separator)
-		if !found || len(word) > 64 || bytes.ContainsAny(word, " \"'=(){}<>") {
+		if !found || len(word) > 64 || !isTemplateWord(word) {
 			return nil, false
 		}
 		b, rest = append(append(b, ' '), word...), after
@@ -193,7 +204,10 @@ func (p *Parser) separated(line []byte) (text []byte, ok bool) {
 			continue
 		}
 		name, _, _ := bytes.Cut(word, []byte("["))
-		if prog := p.programs.get(bytes.TrimSuffix(name, []byte(":"))); prog.daemon == notPostfix && !prog.exim {
+		name = bytes.TrimSuffix(name, []byte(":"))
+		if prog := p.programs.get(name); prog.daemon != notPostfix || prog.exim {
+			p.table.program = column
+		} else if column != p.table.program || prog.author != another { // else another program's row
 			continue
 		}
 		if word[len(word)-1] != ':' {
@@ -203,6 +217,23 @@ func (p *Parser) separated(line []byte) (text []byte, ok bool) {
 		return p.row, true
 	}
 }
+
+// isTemplateWord reports whether b may be a word of a template.
+func isTemplateWord(b []byte) bool {
+	for _, c := range b {
+		if notInWord[c] {
+			return false
+		}
+	}
+	return true
+}
+
+var notInWord = func() (set [256]bool) {
+	for _, c := range " \"'=(){}<>" {
+		set[c] = true
+	}
+	return set
+}()
 
 // columns reads a line that may name the columns of a table: words separated by commas, semicolons
 // or tabs. If a column is specific to applications, like a field beside an object's text, a row is

@@ -230,8 +230,11 @@ func (h *header) afterColon() {
 // isLevel reports whether b is a severity, which some loggers write in place of the host: "INFO",
 // "warning", "mail.info", AIX' "mail:info" (RFC 5424 section 6.2.1 lists the severities).
 func isLevel(b []byte) bool {
-	if i := bytes.LastIndexAny(b, ".:"); i > 0 {
-		b = b[i+1:]
+	for i := len(b) - 1; i > 0; i-- {
+		if b[i] == '.' || b[i] == ':' {
+			b = b[i+1:]
+			break
+		}
 	}
 	if len(b) < 3 || len(b) > 9 {
 		return false
@@ -481,7 +484,7 @@ func parseRFC3164(b []byte) (st stamp, n int) {
 	i := 0
 	if len(b) > 5 && isDigit(b[0]) && b[1] < 0x80 && b[2] < 0x80 {
 		y, ok := digits(b[:4])
-		if !ok || b[4] != ' ' {
+		if !ok || b[4] != ' ' || !isYear(y) { // else the number of a line
 			return st, 0
 		}
 		st.year = y
@@ -544,7 +547,7 @@ func parseRFC3164(b []byte) (st stamp, n int) {
 	i += st.zoneName(b[i:])
 	// asctime(3) and date(1) put the year at the end, before or after a zone.
 	if st.year == 0 && len(b) >= i+5 && b[i] == ' ' && (len(b) == i+5 || b[i+5] == ' ' || b[i+5] == ']') {
-		if y, ok := digits(b[i+1 : i+5]); ok && y >= 1970 && y < 2100 {
+		if y, ok := digits(b[i+1 : i+5]); ok && isYear(y) {
 			st.year = y
 			if i += 5; st.name == nil {
 				i += st.zone(b[i:])
@@ -553,6 +556,9 @@ func parseRFC3164(b []byte) (st stamp, n int) {
 	}
 	return st, i
 }
+
+// isYear reports whether a number without any mark may be a year.
+func isYear(n int) bool { return n >= 1970 && n < 2100 }
 
 // parseDay reads a date with the day before or after the month: "23-10-2026 15:12:21", "23.10.2026,
 // 15:12:21", "10/23/2026, 3:12:21 PM", "23/Oct/2026:15:12:21 +0000", "23 Oct 2026 15:12:21 +0000".

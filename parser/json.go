@@ -147,15 +147,17 @@ func hexRune(digits []byte) (r rune, ok bool) {
 
 // appendEscaped appends text as it is escaped in a JSON string.
 func appendEscaped(b, text []byte) []byte {
-	for _, c := range text {
-		switch {
-		case c == '"' || c == '\\':
-			b = append(b, '\\', c)
-		case c < ' ':
-			b = append(b, ' ')
-		default:
-			b = append(b, c)
+	start := 0 // of the bytes that need no escape
+	for i, c := range text {
+		if c >= ' ' && c != '"' && c != '\\' {
+			continue
 		}
+		if b = append(b, text[start:i]...); c < ' ' {
+			c = ' '
+		} else {
+			b = append(b, '\\')
+		}
+		b, start = append(b, c), i+1
 	}
-	return b
+	return append(b, text[start:]...)
 }

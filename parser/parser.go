@@ -9,7 +9,8 @@
 //	 |               at both ends (csv.go, quoting.go); most lines need no such step (isPlain)
 //	 |  whole        removes terminal sequences, decodes UTF-16, splits several lines in one
 //	 |               (controls.go); most lines have none of these
-//	 |  parse        in a wrapped log: tries the wrapping of the previous line (wrapper.go)
+//	 |  parse        in a wrapped log: tries the wrapping of the previous line (wrapper.go); before all
+//	 |               that, in a log whose lines are all changed in one way: that change (rewrite.go)
 //	 v
 //	header.go        stamp, host, program, message; clock.go converts the stamp to a time
 //	 |               (fastProgram if the time and the host are those of an earlier line, fastHeader
@@ -28,7 +29,7 @@
 //	                 A second Parser reads the inner line from the top, with the time and the
 //	                 host of its wrapper (envelope.go).
 //
-// A line that is not understood is read once more as HTML (html.go) or in other forms (otherwise). A
+// A line that is not understood is read once more as HTML (html.go) or in other forms (rewrite.go). A
 // line that ends within a delivery is joined with the next ones if these have no header (paste.go); a
 // delivery that is broken before its beginning is counted.
 // A line that is encoded as a whole is named and not read (encoding.go). A line that no step reads
@@ -151,6 +152,7 @@ type Parser struct {
 	blankEnd bool   // it had blanks at its end
 	foreign  bool   // its header names no program of an MTA
 	headless bool   // it is text without a stamp
+	signless bool   // mayHoldLine excludes it
 
 	flushLeft bool // lines begin with a stamp: see continues
 	resumed   bool // flushLeft is an assumption, since no such line has been read yet
@@ -166,7 +168,10 @@ type Parser struct {
 	options            Options
 	depth              int
 	how                wrapping
-	consumed           bool // the line is one object, like the previous one
+	rewriting          rewriting // of the last line that was understood only then
+	misfits            int       // lines in a row that were not understood then
+	untabs             bool      // the last line with tabs was understood only with blanks for them
+	consumed           bool      // the line is one object, like the previous one
 	lead               lead
 	over               time.Time // instead of the line's own time, if not zero
 	outerHost          []byte
@@ -280,14 +285,27 @@ func (p *Parser) Parse(line []byte, offset int64, r *Result) Kind {
 			line, n = text, len(text) // a string in a list
 		}
 	}
+	if p.rewriting != asWritten {
+		if kind, ok := p.rewrittenAgain(line, r, offset); ok {
+			p.misfits = 0
+			return p.after(kind, line, r, offset)
+		}
+		if p.misfits++; p.misfits == patience {
+			p.rewriting = asWritten // a few such lines in another log
+		}
+	}
 	kind := Skipped
+	isRow := false
 	if len(p.table.names) > 0 {
-		if row, ok := p.namedRow(line); ok {
+		var row []byte
+		if row, isRow = p.namedRow(line); isRow {
 			kind = p.whole(row, r, offset)
 		}
 	}
 	if kind != Skipped {
 		p.consumed = true // its columns have named its author
+	} else if isRow && !p.headless && !holdsDelivery(line) {
+		p.foreign = false
 	} else if n > 1 && (line[0] == '"' || line[n-1] == ',' || line[n-1] == '"' && line[n-2] == ')') {
 		kind = p.quoted(line, r, offset)
 	} else if p.table.ofTickets && p.table.isRow(line) { // only its columns may say who wrote it: see otherwise
@@ -303,7 +321,7 @@ func (p *Parser) Parse(line []byte, offset int64, r *Result) Kind {
 // waits reports whether the previous lines say how the next one is read, or whether it is not known
 // yet how lines begin.
 func (p *Parser) waits() bool {
-	return p.how == inExport || len(p.pieces.begun)+len(p.paste.text)+len(p.table.names) > 0 || p.table.ofTickets || !p.flushLeft || p.resumed
+	return p.how == inExport || p.rewriting != asWritten || len(p.pieces.begun)+len(p.paste.text)+len(p.table.names) > 0 || p.table.ofTickets || !p.flushLeft || p.resumed
 }
 
 // isPlain reports whether a line begins with a month or a year, is no piece of a container's line, ends
@@ -422,50 +440,29 @@ func (p *Parser) continues(line []byte) bool {
 func (p *Parser) quoted(line []byte, r *Result, offset int64) Kind {
 	if line[0] == '"' {
 		isJSON := bytes.Contains(line, []byte(`\u00`)) || bytes.Contains(line, []byte(`\"`))
-		for _, read := range [...]func([]byte) ([]byte, bool){p.csv, p.unquote} {
+		for _, how := range [...]rewriting{ofRow, ofString} {
 			if isJSON {
-				read = p.unquote
+				how = ofString
 			}
-			if text, ok := read(line); ok {
-				return p.whole(text, r, offset)
+			if text, ok := p.rewrite(how, line); ok {
+				kind := p.whole(text, r, offset)
+				if how == ofRow && (kind == Attempt || kind == Queued) {
+					p.rewriting, p.misfits = how, 0
+				}
+				return kind
 			}
 		}
 	}
-	if cut := spreadsheetTail(line); len(cut) < len(line) {
-		if kind := p.whole(cut, r, offset); kind != Unparsed && (kind != Skipped || !p.foreign) {
+	first, second := spreadsheetTail(line), line
+	if p.how == behindLead && p.lead.next == ledObject {
+		first, second = second, first // the quote is the last value's
+	}
+	if len(first) != len(second) {
+		if kind := p.whole(first, r, offset); p.consumed || kind != Unparsed && (kind != Skipped || !p.foreign) {
 			return kind
 		}
 	}
-	return p.whole(line, r, offset)
-}
-
-// otherwise reads a line that was not understood once more: as a row of a table, as a string,
-// without the blanks and marks of word processors. It counts a delivery in anything that is not a
-// wrapper's text.
-func (p *Parser) otherwise(kind Kind, line []byte, r *Result, offset int64) Kind {
-	again := func(text []byte, ok bool) bool {
-		if !ok {
-			return false
-		}
-		k := p.whole(text, r, offset)
-		if k == Skipped && p.foreign || (k == Skipped || k == Queued) && kind == Unparsed && !holdsDelivery(text) {
-			return false // else a delivery in other cells would be lost
-		}
-		kind = k
-		return k != Unparsed
-	}
-	quoted := bytes.IndexByte(line, '"') >= 0 && line[0] != '{'
-	if quoted && (again(p.csv(line)) || again(p.record(line))) || p.foreign && again(p.separated(line)) ||
-		p.foreign && mayBeQuoted(line) && (again(p.unquote(line)) || again(p.typewritten(line)) || again(p.misread(line, false)) || again(p.misread(line, true))) {
-		return kind
-	}
-	if kind == Skipped {
-		p.columns(line)
-	}
-	if kind == Skipped && (p.within != nil && p.isForeign(r.Program) && holdsDelivery(line) || Encoding(line) != "") {
-		kind = Unparsed
-	}
-	return kind
+	return p.whole(second, r, offset)
 }
 
 // isForeign reports whether a program is not an MTA's.
@@ -494,22 +491,6 @@ func (p *Parser) whole(line []byte, r *Result, offset int64) Kind {
 	return p.parse(line, r, offset)
 }
 
-// untabbed reads a line. If it is not understood, untabbed reads it once more with blanks for its
-// tabs.
-func (p *Parser) untabbed(line []byte, r *Result, offset int64) Kind {
-	kind := p.parse(line, r, offset)
-	if (kind == Unparsed || kind == Skipped && p.foreign) && bytes.IndexByte(line[:min(len(line), 128)], '\t') >= 0 {
-		p.blanks = append(p.blanks[:0], line...)
-		for i, c := range p.blanks {
-			if c == '\t' {
-				p.blanks[i] = ' '
-			}
-		}
-		kind = p.parse(p.blanks, r, offset)
-	}
-	return kind
-}
-
 // parse reads a line without the blanks at its end.
 func (p *Parser) parse(line []byte, r *Result, offset int64) Kind {
 	return p.parseAfter(nil, line, r, offset)
@@ -517,10 +498,10 @@ func (p *Parser) parse(line []byte, r *Result, offset int64) Kind {
 
 // parseAfter reads a line. rest is the text after its stamp if stampAgain has read the stamp, else nil.
 func (p *Parser) parseAfter(rest, line []byte, r *Result, offset int64) Kind {
-	p.consumed, p.headless = false, false
+	p.consumed, p.headless, p.signless = false, false, false
 	if p.how != unwrapped {
 		if kind, ok := p.again(line, r, offset); ok {
-			p.consumed = p.how == inObject
+			p.consumed = p.how == inObject || p.how == behindLead && p.lead.next == ledObject
 			return kind
 		}
 	}
@@ -549,7 +530,7 @@ func (p *Parser) parseAfter(rest, line []byte, r *Result, offset int64) Kind {
 			return unparsedDelivery(line)
 		}
 		if h.form != stampNone {
-			h.plain = p.lead.learn(p.line[:len(p.line)-h.tail], p)
+			h.plain = p.lead.learn(p.line, len(p.line)-h.tail, ledHeader, p)
 			if p.lead.fields = h.fields; p.how == behindLead {
 				p.how = unwrapped
 			}
@@ -774,6 +755,10 @@ func (p *Parser) fastHeader(rest []byte, h *header) *program {
 func (p *Parser) fastExim(rest []byte, h *header) *program {
 	h.host, h.program = nil, nil
 	if !h.exim(rest) {
+		if n := len(p.host); n > 0 && len(rest) > n && rest[n] == ' ' && string(rest[:n]) == p.host {
+			h.host = rest[:n]
+			return p.fastProgram(rest[n+1:], h)
+		}
 		return nil
 	}
 	if len(p.host)+len(p.outerHost) == 0 {
@@ -789,7 +774,7 @@ func (p *Parser) fastProgram(rest []byte, h *header) *program {
 			after := rest[i+1:]
 			n := leadingDigits(after)
 			if msg := after[n:]; len(msg) > 3 && msg[0] == ']' && msg[1] == ':' && msg[2] == ' ' && msg[3] != '[' {
-				h.id, h.pid, h.message = nil, after[:n], msg[3:]
+				h.id, h.program, h.pid, h.message = nil, rest[:i], after[:n], msg[3:]
 				return prog
 			}
 		}

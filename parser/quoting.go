@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"bouncelog/bounce"
 )
@@ -147,19 +148,35 @@ func (p *Parser) typewritten(line []byte) (text []byte, ok bool) {
 		return trimSpace(p.plainer), true
 	}
 	if bytes.ContainsFunc(text[:min(len(text), headerWidth)], isWideBlank) {
-		p.plainer = append(p.plainer[:0], bytes.Map(func(r rune) rune {
-			if isWideBlank(r) {
-				return ' '
+		b := p.plainer[:0]
+		for len(text) > 0 {
+			n := 0
+			for n < len(text) && text[n] < utf8.RuneSelf {
+				n++
 			}
-			return r
-		}, text)...)
-		return trimSpace(p.plainer), true
+			b, text = append(b, text[:n]...), text[n:]
+			if bytes.HasPrefix(text, noBreak) { // nearly all of them
+				b, text = append(b, ' '), text[len(noBreak):]
+			} else if len(text) > 0 {
+				c, size := utf8.DecodeRune(text)
+				if text = text[size:]; isWideBlank(c) {
+					c = ' '
+				}
+				b = utf8.AppendRune(b, c)
+			}
+		}
+		p.plainer = b
+		return trimSpace(b), true
 	}
 	return text, len(text) < len(line)
 }
 
+var noBreak = []byte("\u00a0")
+
 // isWideBlank reports whether r is a non-ASCII blank, which word processors insert.
-func isWideBlank(r rune) bool { return r > ' ' && unicode.Is(unicode.Zs, r) }
+func isWideBlank(r rune) bool {
+	return r == '\u00a0' || r > '\u00a0' && unicode.Is(unicode.Zs, r)
+}
 
 // mayShowMarkup is a cheap test for showsMarkup. It takes one branch for all bytes.
 func mayShowMarkup(to string) bool {

@@ -32,7 +32,13 @@ func (p *Parser) again(line []byte, r *Result, offset int64) (kind Kind, ok bool
 	w := p.within
 	switch p.how {
 	case behindLead:
-		rest, same := p.lead.cut(line)
+		switch p.lead.next {
+		case ledObject:
+			return p.againObject(line, r, offset)
+		case ledProgram:
+			return p.againProgram(line, r, offset)
+		}
+		rest, same := p.lead.cut(line, &p.lead.clock)
 		if !same {
 			return 0, false
 		}
@@ -63,19 +69,81 @@ func (p *Parser) again(line []byte, r *Result, offset int64) (kind Kind, ok bool
 		p.enclose(w, &envelope{host: h.host})
 		kind = w.parseAfter(rest, h.message, r, offset)
 	case inObject:
-		if len(line) == 0 || line[0] != '{' {
-			return 0, false
-		}
-		var o object
-		if !o.read(line, p) || o.size < len(line) {
-			return 0, false
-		}
-		return p.open(&o, &envelope{}, r, offset), true
+		return p.openWhole(line, &envelope{}, r, offset)
 	default:
 		return 0, false
 	}
 	p.foreign = w.foreign
 	return kind, kind != Skipped || w.h.form != stampNone && len(w.h.program) > 0
+}
+
+// openWhole reads a line that is nothing but an object. It returns false for any other line.
+func (p *Parser) openWhole(line []byte, out *envelope, r *Result, offset int64) (kind Kind, ok bool) {
+	if len(line) == 0 || line[0] != '{' && !beginsLogfmt(line) {
+		return 0, false
+	}
+	var o object
+	if !o.read(line, p) || o.size < len(line) {
+		return 0, false
+	}
+	return p.open(&o, out, r, offset), true
+}
+
+// againObject reads an object behind the same lead as the previous one.
+func (p *Parser) againObject(line []byte, r *Result, offset int64) (kind Kind, ok bool) {
+	l := &p.lead
+	rest, ok := l.cut(line, &p.clock)
+	if !ok {
+		return 0, false
+	}
+	out := envelope{host: l.host, vouched: l.vouched}
+	if l.timed {
+		out.moment = moment{form: p.clock.form, stamp: l.stamp, at: p.clock.now}
+	}
+	return p.openWhole(rest, &out, r, offset+int64(len(line)-len(rest)))
+}
+
+// againProgram reads a line that begins with a program behind the same lead, with its time, as the previous
+// one. As behind any header, the line of another program is not read in any other way, unless its message
+// may be a line of an MTA.
+func (p *Parser) againProgram(line []byte, r *Result, offset int64) (kind Kind, ok bool) {
+	rest, ok := p.lead.cut(line, &p.clock)
+	if !ok || isRequest(rest) {
+		return 0, false
+	}
+	w := p.within
+	inner := rest
+	if n := len(w.host); n > 0 {
+		if len(rest) <= n || rest[n] != ' ' || string(rest[:n]) != w.host {
+			return 0, false
+		}
+		inner = rest[n+1:]
+	}
+	h := &w.h
+	*h = header{}
+	if !h.programMessage(inner) {
+		return 0, false
+	}
+	switch prog := p.programs.get(h.program); {
+	case prog.daemon != notPostfix || prog.exim:
+		if !isProgramToken(inner[:max(0, bytes.IndexByte(inner, ' '))]) {
+			return 0, false
+		}
+		p.enclose(w, &envelope{host: p.lead.host})
+		w.over = p.clock.now
+		w.clock.forget()
+		w.clock.form = stampNone
+		w.lead.clear()
+		kind = w.parseAfter(rest, rest, r, offset)
+		p.foreign = w.foreign
+	case prog.author == another && !mayBegin(h):
+		r.Time, r.Program = p.clock.now, prog.name
+		p.foreign = false
+		kind = unparsedDelivery(line)
+	default:
+		return 0, false
+	}
+	return kind, true
 }
 
 // enclose passes the wrapper's information to the parser of the inner lines.
@@ -109,6 +177,7 @@ func (p *Parser) second(line []byte, r *Result, offset int64) Kind {
 		return Skipped
 	}
 	if p.how == unwrapped && !p.onConsole && !mayHoldLine(line) {
+		p.signless = true
 		return Skipped
 	}
 	if hasPrefix(line, "data: {") { // journalctl -o json-sse
@@ -133,20 +202,32 @@ func (p *Parser) second(line []byte, r *Result, offset int64) Kind {
 	}
 	p.how, p.headless = unwrapped, false
 	switch {
+	case line[at] == '{' && at == 0:
+		p.how = inObject
 	case line[at] == '{' || beginsLogfmt(line[at:]): // the text before it decides who wrote it
-		if at == 0 && line[at] == '{' {
-			p.how = inObject
+		if p.authorBefore(line[:at], true) != another {
+			p.learn(line, at, ledObject, &out)
 		}
 	case behind && at == message:
 		p.how = behindHeader
 	case at > 0 && p.within != nil && kind != Skipped && p.programBefore(line[:at]) == &noProgram:
-		if w := p.within; p.lead.learn(p.line[:len(p.line)-len(line)+at], p) && (!p.lead.timed || w.h.form != stampNone) {
-			p.how, p.lead.host = behindLead, append(p.lead.host, out.host...)
-		} else {
-			p.lead.clear()
+		next := ledStamp
+		if w := p.within; w.h.form == stampNone && len(w.h.program) > 0 && out.form != stampNone {
+			next = ledProgram
 		}
+		p.learn(line, at, next, &out)
 	}
 	return kind
+}
+
+// learn makes the text before index at of the line the lead of the next lines.
+func (p *Parser) learn(line []byte, at int, next ledText, out *envelope) {
+	l := &p.lead
+	if !l.learn(p.line, len(p.line)-len(line)+at, next, p) || next == ledProgram && !l.timed || next == ledStamp && l.timed && p.within.h.form == stampNone {
+		l.clear()
+		return
+	}
+	p.how, l.host, l.vouched = behindLead, append(l.host, out.host...), out.vouched
 }
 
 // unwrap removes one wrapper and reads the inner line, which begins at index at; at is negative if
