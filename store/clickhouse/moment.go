@@ -79,11 +79,12 @@ func (m *moment) visible() string { return "line < " + m.of("told_by") }
 // below returns the condition that a row of another table belongs to the moment.
 func (m *moment) below() string { return "offset < " + m.of("source") }
 
-// rank returns an expression for the place of a source in the order in which sources were first
-// seen. Sources seen later come after.
+// ranked is an expression for the array of all sources, in the order in which they were first seen.
+const ranked = "(SELECT groupArray(id) FROM (SELECT id FROM source GROUP BY id ORDER BY min(first_seen), id))"
+
+// rank returns an expression for the place of a source in this order, from 1 on.
 func rank(source string) string {
-	const all = "(SELECT groupArray(id) FROM (SELECT id FROM source GROUP BY id ORDER BY min(first_seen), id))"
-	return "toInt64(transform(" + source + ", " + all + ", arrayEnumerate(" + all + "), 0))"
+	return "toInt64(transform(" + source + ", " + ranked + ", arrayEnumerate(" + ranked + "), 0))"
 }
 
 // nobody is the source of counts that belong to no source.
