@@ -58,7 +58,7 @@ func doubtsOf(ctx context.Context, s store.Reader, f store.Filter, all []store.R
 	if len(asked) == 0 {
 		return d, nil
 	}
-	e := &evidence{ctx: ctx, s: s, f: store.Filter{Since: f.Since, Until: f.Until, Host: f.Host, MTA: f.MTA}, took: map[string]bool{}, sends: map[string]bool{}, servers: map[string]map[string]bool{}, attempts: map[string]int64{}, last: map[string]time.Time{}}
+	e := &evidence{ctx: ctx, s: s, f: store.Filter{Since: f.Since, Until: f.Until, Host: f.Host, MTA: f.MTA}, took: map[string]bool{}, sends: map[string]bool{}, servers: map[string]map[string]bool{}, attempts: map[string]int64{}, last: map[string]time.Time{}, before: map[int64]*store.Attempt{}}
 	if err := e.domains(asked, len(dns) > 0); err != nil {
 		return nil, err
 	}
@@ -206,6 +206,19 @@ func (d doubts) resolver(e *evidence, claims []*claim) error {
 			since, found := list[0].at.Add(-separate[len(separate)-1]), false
 			if slices.ContainsFunc(list, func(x absence) bool { return x.domain != list[0].domain && !x.at.Before(since) }) {
 				var err error
+				if _, known := e.before[list[0].at.Unix()]; !known {
+					var next []time.Time // newest first
+					for _, x := range list {
+						if n := len(next); n == 0 || x.at.Before(next[n-1]) {
+							if next = append(next, x.at); n+1 == askedTogether {
+								break
+							}
+						}
+					}
+					if err = e.readBefore(next); err != nil {
+						return err
+					}
+				}
 				if since, found, err = e.deliveredBefore(list[0].at); err != nil {
 					return err
 				}
@@ -289,9 +302,9 @@ func (d doubts) resolverMeanwhile(e *evidence, claims []*claim) error {
 		list = append(list, of[c]...)
 	}
 	slices.SortStableFunc(list, func(a, b *notFound) int { return a.at.Compare(b.at) })
-	for len(list) > 0 { // those that overlap are one question
+	for len(list) > 0 { // each day of failures is one question: to a server, many questions cost more than many rows
 		n := 1
-		for n < len(list) && list[n].at.Sub(list[n-1].at) <= 2*nearby {
+		for n < len(list) && list[n].at.Sub(list[n-1].at) <= 24*time.Hour {
 			n++
 		}
 		if err := e.unanswered(list[:n]); err != nil {
@@ -299,19 +312,39 @@ func (d doubts) resolverMeanwhile(e *evidence, claims []*claim) error {
 		}
 		list = list[n:]
 	}
-	for _, c := range claims {
-		failed := 0
-		for _, x := range of[c] {
-			var err error
-			if failed, err = e.failing(x); err != nil {
-				return err
+	failed := map[*claim]int{}
+	for i := range 2 { // the first time, then the last one
+		var asked []*claim
+		var near []store.Span
+		for _, c := range claims {
+			if of[c] == nil || i > 0 && (failed[c] < goneTogether || of[c][i].at.Equal(of[c][0].at)) {
+				continue
 			}
-			if failed < goneTogether {
-				break
+			x := of[c][i]
+			if failed[c] = trues(x.take); failed[c] >= goneTogether {
+				asked = append(asked, c)
+				near = append(near, store.Span{First: x.at.Add(-nearby), Last: x.at.Add(nearby)})
 			}
 		}
-		if failed >= goneTogether {
-			d.add(c, fmt.Sprintf("the DNS did not answer for %d other domains, which take mail, within %d minutes: a fault of this server (its resolver) is likely", failed, int(nearby.Minutes())))
+		f := e.f
+		f.Outcomes = []bounce.Outcome{bounce.Delivered}
+		cells, err := store.CountPeriods(e.ctx, e.s, f, near)
+		if err != nil {
+			return err
+		}
+		for j, c := range asked {
+			var delivered int64
+			for k := range cells[j] {
+				delivered += cells[j][k].Delivered
+			}
+			if delivered > int64(unansweredOf*failed[c]) { // a busy server always has some
+				failed[c] = 0
+			}
+		}
+	}
+	for _, c := range claims {
+		if failed[c] >= goneTogether {
+			d.add(c, fmt.Sprintf("the DNS did not answer for %d other domains, which take mail, within %d minutes: a fault of this server (its resolver) is likely", failed[c], int(nearby.Minutes())))
 		}
 	}
 	return nil
@@ -351,21 +384,6 @@ func (e *evidence) unanswered(list []*notFound) error {
 		}
 	}
 	return nil
-}
-
-// failing is for how many domains that take mail, other than its own, the DNS did not answer;
-// 0 where that is a small part of the mail.
-func (e *evidence) failing(x *notFound) (n int, err error) {
-	if n = trues(x.take); n < goneTogether {
-		return 0, nil
-	}
-	f := e.f
-	f.Since, f.Until = x.at.Add(-nearby), x.at.Add(nearby+time.Second)
-	all, err := store.CountAll(e.ctx, e.s, f)
-	if all.Delivered > int64(unansweredOf*n) { // a busy server always has some
-		n = 0
-	}
-	return n, err
 }
 
 // A serving holds the first and the last day on which one server took mail for a domain, and the
@@ -1001,12 +1019,34 @@ func (e *evidence) lastTook(domain string, claims []*claim) (time.Time, error) {
 // DNS did not find, the shortest first: a store may have to read all deliveries of that time.
 var separate = [...]time.Duration{nearby, 2 * time.Hour, 24 * time.Hour}
 
-// deliveredBefore returns the time of the last delivery to a server of others before a moment. If
-// it finds none, at is the time back to which it looked.
+// readBefore reads the last delivery near each of some moments, and before it, to any server.
+func (e *evidence) readBefore(moments []time.Time) error {
+	var visits []store.Visit
+	for _, at := range moments {
+		visits = append(visits, store.Visit{Any: true, Span: store.Span{First: at.Add(-nearby), Last: at.Add(-time.Second)}})
+	}
+	f := e.f
+	f.Outcomes = []bounce.Outcome{bounce.Delivered}
+	list, err := store.NewestAt(e.ctx, e.s, f, visits)
+	for i, a := range list {
+		e.before[moments[i].Unix()] = a
+	}
+	return err
+}
+
+// deliveredBefore returns the time of the last delivery to a server of others before a moment of
+// readBefore. If it finds none, at is the time back to which it looked.
 func (e *evidence) deliveredBefore(moment time.Time) (at time.Time, found bool, err error) {
+	lengths := separate[:]
+	switch a := e.before[moment.Unix()]; {
+	case a == nil: // none is near
+		lengths = lengths[1:]
+	case judge.OtherServer(&a.Delivery):
+		return a.Time, true, nil
+	}
 	f := e.f
 	f.Until = moment
-	for _, back := range separate {
+	for _, back := range lengths {
 		f.Since = moment.Add(-back)
 		if at, found, err = e.elsewhere(f); found || err != nil {
 			return at, found, err

@@ -20,6 +20,7 @@ type evidence struct {
 	attempts map[string]int64           // by relay
 	relay    string                     // the smarthost, if there is one
 	last     map[string]time.Time       // see lastTook
+	before   map[int64]*store.Attempt   // see readBefore; by Unix time
 	days     map[string]time.Time       // last day on which a domain took mail
 	exact    int                        // number of entries of last that are exact to the second
 	looked   int                        // number of searches for stretches
@@ -51,6 +52,7 @@ const (
 	relaysTried     = 4                // relays examined, those that take most
 	lookedAtMost    = 2000             // stretches to look for, see stretches
 	askedAtMost     = 200              // queries about single moments or domains, the newest or largest first
+	askedTogether   = 40               // moments of one query
 	daysAtMost      = 60               // days searched for the last mail that a domain took
 	readAtMost      = 1000             // deliveries read to find one to a server of others
 )

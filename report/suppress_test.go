@@ -1,7 +1,9 @@
 package report
 
 import (
+	"context"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"testing"
@@ -176,5 +178,82 @@ func TestSuppressionPeriod(t *testing.T) {
 	}
 	if len(list.Suppress) != 1 || list.Suppress[0].Recipient != "u@gone.example" || len(list.Spared) != 1 || !strings.Contains(list.Spared[0].Why, "before the period") {
 		t.Errorf("%+v", list)
+	}
+}
+
+// An askedReader counts the questions that a server would be asked.
+type askedReader struct {
+	store.Reader
+	n int
+}
+
+func (r *askedReader) Count(ctx context.Context, f store.Filter, by ...store.Dimension) ([]store.Cell, error) {
+	r.n++
+	return r.Reader.Count(ctx, f, by...)
+}
+
+func (r *askedReader) Attempts(ctx context.Context, f store.Filter, p store.Page) iter.Seq2[*store.Attempt, error] {
+	r.n++
+	return r.Reader.Attempts(ctx, f, p)
+}
+
+func (r *askedReader) Refusals(ctx context.Context, f store.Filter) iter.Seq2[*store.Refusal, error] {
+	r.n++
+	return r.Reader.Refusals(ctx, f)
+}
+
+func (r *askedReader) CountPeriods(ctx context.Context, f store.Filter, periods []store.Span, by ...store.Dimension) ([][]store.Cell, error) {
+	r.n++
+	return store.CountPeriods(ctx, r.Reader, f, periods, by...)
+}
+
+func (r *askedReader) NewestAt(ctx context.Context, f store.Filter, visits []store.Visit) ([]*store.Attempt, error) {
+	r.n++
+	return store.NewestAt(ctx, r.Reader, f, visits)
+}
+
+// TestSuppressionQuestions holds that many domains that were not found, each at another time and while
+// the DNS did not answer for others, cost few questions.
+func TestSuppressionQuestions(t *testing.T) {
+	asked := func(domains int) int {
+		at := time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)
+		var log []store.Attempt
+		add := func(domain string, after time.Duration, o bounce.Outcome, v bounce.Verdict) {
+			a := store.Attempt{Delivery: bounce.Delivery{
+				Source: "log", Offset: int64(len(log)), Time: at.Add(after), MTA: bounce.Exim, Host: "mx1", QueueID: fmt.Sprint("Q", len(log)), Sender: "a@sender.example", SenderDomain: "sender.example", SenderKnown: true,
+				Recipient: "u@" + domain, RecipientDomain: domain, Outcome: o, Local: true, Response: "Unrouteable address",
+			}, Verdict: v}
+			if o == bounce.Delivered {
+				a.Local, a.RelayHost, a.RelayIP, a.RelayPort = false, "mx."+domain, "192.0.2.1", 25
+			}
+			log = append(log, a)
+		}
+		for i := range domains {
+			after := time.Duration(i) * 20 * time.Minute
+			for j := range 3 {
+				add(fmt.Sprintf("r%d.example", j), after, bounce.Delivered, bounce.Verdict{})
+				add(fmt.Sprintf("r%d.example", j), after+time.Minute, bounce.Soft, bounce.Verdict{Reason: bounce.DNSRouting, Scope: bounce.ScopeRemote, Rule: "test"})
+			}
+			add(fmt.Sprintf("gone%d.example", i), after+2*time.Minute, bounce.Hard, bounce.Verdict{Reason: bounce.DomainInvalid, Scope: bounce.ScopeRecipient, Rule: "test"})
+		}
+		s := memory.Open()
+		storetest.Append(t, s, &store.Batch{Attempts: log, Sources: []store.Source{{ID: "log"}}})
+		r, err := s.Read(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		x := &askedReader{Reader: r}
+		list, err := Suppressions(t.Context(), x, store.Filter{}, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(list.Spared) != domains {
+			t.Errorf("%d of %d domains are doubted", len(list.Spared), domains)
+		}
+		return x.n
+	}
+	if few, many := asked(10), asked(70); many > few+4 {
+		t.Errorf("70 domains cost %d questions, 10 domains %d", many, few)
 	}
 }

@@ -48,6 +48,7 @@ func CountEach(ctx context.Context, r Reader, f Filter, periods []Span, by ...Di
 // A Visit is a relay, by its host name as logged, in a period.
 type Visit struct {
 	Relay string
+	Any   bool // all relays together; Relay is not used
 	Span
 }
 
@@ -65,6 +66,16 @@ func NewestAt(ctx context.Context, r Reader, f Filter, visits []Visit) ([]*Attem
 	out := make([]*Attempt, len(visits))
 	of := make(map[Span]map[string][]int)
 	for i, v := range visits {
+		if v.Any {
+			for a, err := range r.Attempts(ctx, f.Within(v.Span), Page{Limit: 1, Newest: true}) {
+				if err != nil {
+					return nil, err
+				}
+				newest := *a
+				out[i] = &newest
+			}
+			continue
+		}
 		if of[v.Span] == nil {
 			of[v.Span] = make(map[string][]int)
 		}

@@ -63,28 +63,58 @@ func (p *periods) where() where {
 	return w
 }
 
-// NewestAt returns the newest attempt at each of some relays. It finds the keys of the rows first,
-// since most columns are needed of few rows.
+// NewestAt returns the newest attempt at each of some relays.
 func (r *reader) NewestAt(ctx context.Context, f store.Filter, visits []store.Visit) ([]*store.Attempt, error) {
+	out := make([]*store.Attempt, len(visits))
+	for _, all := range [...]bool{false, true} {
+		var part []store.Visit
+		var at []int
+		for i, v := range visits {
+			if v.Any == all {
+				part, at = append(part, v), append(at, i)
+			}
+		}
+		list, err := r.newestAt(ctx, f, part, all)
+		if err != nil {
+			return nil, err
+		}
+		for i, a := range list {
+			out[at[i]] = a
+		}
+	}
+	return out, nil
+}
+
+// newestAt answers NewestAt for visits of which all or none are of all relays. It finds the keys of
+// the rows first, since most columns are needed of few rows.
+func (r *reader) newestAt(ctx context.Context, f store.Filter, visits []store.Visit, all bool) ([]*store.Attempt, error) {
 	out := make([]*store.Attempt, len(visits))
 	spans, relays := make([]store.Span, len(visits)), make([]string, len(visits))
 	of := make(map[string][]int) // visits by relay
 	for i, v := range visits {
-		spans[i], relays[i] = v.Span, v.Relay
-		of[v.Relay] = append(of[v.Relay], i)
+		spans[i] = v.Span
+		if !all {
+			relays[i] = v.Relay
+		}
+		of[relays[i]] = append(of[relays[i]], i)
 	}
 	slices.Sort(relays)
 	p := newPeriods(spans)
 	if len(p.since) == 0 {
 		return out, nil
 	}
-	w := append(conditions(f.Always()), isAttempt, "relay_host IN ("+quotes(slices.Compact(relays))+")")
+	w := append(conditions(f.Always()), isAttempt)
+	relay := "''"
+	if !all {
+		w.add("relay_host IN (" + quotes(slices.Compact(relays)) + ")")
+		relay = "toString(relay_host)"
+	}
 	type candidate struct {
 		since int64
 		key   string
 	}
 	newest := make([]candidate, len(visits))
-	sql := "SELECT toString(relay_host), " + p.part() + " AS part, toString(argMax((" + pageKey + "), (at, " + rank("source") + ", offset, n)))" + r.from(append(slices.Clip(w), p.where()...)) + " GROUP BY relay_host, part"
+	sql := "SELECT " + relay + " AS relay, " + p.part() + " AS part, toString(argMax((" + pageKey + "), (at, " + rank("source") + ", offset, n)))" + r.from(append(slices.Clip(w), p.where()...)) + " GROUP BY relay, part"
 	err := r.d.ask(ctx, "newest attempts", sql, func(scan func(to ...any) error) error {
 		var relay string
 		var x candidate
@@ -116,7 +146,11 @@ func (r *reader) NewestAt(ctx context.Context, f store.Filter, visits []store.Vi
 		if err != nil {
 			return nil, err
 		}
-		for _, i := range of[a.RelayHost] {
+		relay := a.RelayHost
+		if all {
+			relay = ""
+		}
+		for _, i := range of[relay] {
 			if v := &visits[i]; !a.Time.Before(v.First) && a.Time.Unix() <= v.Last.Unix() {
 				one := *a
 				out[i] = &one
