@@ -122,9 +122,19 @@ func (x *Routes) partsOf(name string, cells []store.Cell) (list []*partOf) {
 	return list
 }
 
+// part returns the part of a provider that is a domain, with its mail to other providers.
+func (d *sharedDomain) part(domain string) *partOf {
+	p := &partOf{domain: domain, domains: map[string]int64{}}
+	for _, c := range d.cells {
+		p.add(c)
+	}
+	return p
+}
+
 // parts returns the parts of providers that may take no mail while the rest of the provider takes all. since is
-// the begin of the period, rows are the providers, served their cells.
-func (r *Report) parts(since time.Time, rows []ProviderRow, served map[string][]store.Cell) (list []*unreachedRow) {
+// the begin of the period, rows are the providers, served their mail.
+// A domain whose mail several providers receive is a part of the one that receives most of it.
+func (r *Report) parts(since time.Time, rows []ProviderRow, served *served) (list []*unreachedRow) {
 	older, pending := map[route]int64{}, map[route]int64{}
 	known := r.Past() && r.waits.known
 	if known {
@@ -143,7 +153,13 @@ func (r *Report) parts(since time.Time, rows []ProviderRow, served map[string][]
 		if max(whole.lost(), whole.Failed, whole.Soft) < problem.PartLeast || whole.Delivered == 0 {
 			continue
 		}
-		for _, p := range r.routes.partsOf(whole.Provider, served[whole.Provider]) {
+		for _, p := range r.routes.partsOf(whole.Provider, served.cells[whole.Provider]) {
+			if shared := served.shared[p.domain]; p.suffix == "" && shared != nil {
+				if shared.most != whole.Provider {
+					continue
+				}
+				p = shared.part(p.domain)
+			}
 			x := &unreachedRow{ProviderRow: &ProviderRow{}, name: cmp.Or(p.suffix, p.domain), part: p, little: true, reasons: map[bounce.Reason]int64{}}
 			all := store.Cell{Keys: [store.MaxDimensions]string{whole.Provider}}
 			for _, c := range p.cells {

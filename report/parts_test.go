@@ -153,3 +153,43 @@ func TestPartOfProviderRefuses(t *testing.T) {
 		})
 	}
 }
+
+// TestDomainOfTwoProviders holds that a domain whose mail two providers receive is one incident with the figures of
+// all its mail, and that the figures of each provider that receives only its mail are those of the provider.
+func TestDomainOfTwoProviders(t *testing.T) {
+	both := func(n int, from, gap time.Duration, says string) (list []deferral) {
+		for i, d := range sent("old.example", n, from, gap) {
+			if d.once, d.at = true, "mx.big.example"; i%3 == 0 {
+				d.at = "mx.other.example"
+			}
+			if says != "" {
+				d.says, d.reason, d.reply, d.end = says, bounce.Policy, true, "refused"
+			}
+			list = append(list, d)
+		}
+		return list
+	}
+	const reply = "554 5.7.9 Message not accepted for policy reasons"
+	usual := slices.Concat(at("mx.big.example", sent("mail.example", 5*60, 0, oneDay/60)), at("mx.other.example", sent("post.example", 5*60, 0, oneDay/60)))
+	for _, c := range []struct {
+		name  string
+		usual []deferral
+		want  string
+	}{
+		{"beside others", usual, "old.example refuses all our mail: refused by policy, 24 of 24, 24 returned, 0 waiting\n"},
+		{"alone", nil, "big.example refuses all our mail: refused by policy, 16 of 16, 16 returned, 0 waiting\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			// earlier refusals of the same day, and mail that was taken after them
+			day := queueLog(t, 5*oneDay, sent("fine.example", 5*300, 0, oneDay/300), c.usual, both(4*48, 0, oneDay/48, ""), both(20, 4*oneDay, 5*time.Minute, reply),
+				both(3, 4*oneDay+4*hour, time.Minute, ""), both(24, 4*oneDay+9*hour, hour/2, reply))
+			got := ""
+			for _, in := range day(4).Verdict.Act {
+				got += fmt.Sprintf("%s, %d of %d, %d returned, %d waiting\n", in.Title, in.Refused, in.Tried, in.Lost, in.Waiting)
+			}
+			if got != c.want {
+				t.Errorf("%s, want %s", got, c.want)
+			}
+		})
+	}
+}

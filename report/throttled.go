@@ -68,7 +68,7 @@ func (r *Report) partOut(x *unreachedRow) bool {
 // addThrottled adds to the problems the providers that throttle, except those that another problem explains.
 func (r *Report) addThrottled(ctx context.Context, s store.Reader, o Options, rows []ProviderRow) error {
 	var list []*unreachedRow
-	var served map[string][]store.Cell
+	var served *served
 	for i := range rows {
 		p := &rows[i]
 		if p.Mark != MarkTakes || p.Failed < throttledLeast || float64(p.Failed) < throttledPart*float64(p.Messages) || !slices.Contains(throttling, p.Reason) {
@@ -77,7 +77,7 @@ func (r *Report) addThrottled(ctx context.Context, s store.Reader, o Options, ro
 		if served == nil {
 			served = r.routes.served(rows)
 		}
-		if !everywhere(served[p.Provider]) {
+		if !everywhere(served.cells[p.Provider]) {
 			continue
 		}
 		x := &unreachedRow{ProviderRow: p, name: p.Provider, reasons: map[bounce.Reason]int64{}}

@@ -154,24 +154,9 @@ func (r *Report) refusedBefore(ctx context.Context, s store.Reader, o Options, r
 	return slices.DeleteFunc(rows, func(x *unreachedRow) bool { return refused[x] < markLeast }), err
 }
 
-// served returns the cells of the providers in rows, by provider.
-func (x *Routes) served(rows []ProviderRow) map[string][]store.Cell {
-	cells := map[string][]store.Cell{}
-	for i := range rows {
-		cells[rows[i].Provider] = []store.Cell{}
-	}
-	for i := range x.cells {
-		name := x.usual.provider(&x.cells[i])
-		if list, ok := cells[name]; ok {
-			cells[name] = append(list, x.cells[i])
-		}
-	}
-	return cells
-}
-
 // is sets name, to and the failures from the cells of the providers. A failed connection names no
 // relay: the mail to the provider's domains belongs to the provider, too.
-func (x *unreachedRow) is(routes *Routes, served map[string][]store.Cell) {
+func (x *unreachedRow) is(routes *Routes, served *served) {
 	x.failed, x.relayless = map[string]int64{}, map[string]int64{}
 	count := func(c *store.Cell) {
 		domain, n := ascii.Lower(c.Keys[0]), x.failuresOf(c)
@@ -188,7 +173,7 @@ func (x *unreachedRow) is(routes *Routes, served map[string][]store.Cell) {
 		}
 		return
 	}
-	cells := served[x.Provider]
+	cells := served.cells[x.Provider]
 	for i := range cells {
 		count(&cells[i])
 	}
@@ -199,7 +184,7 @@ func (x *unreachedRow) is(routes *Routes, served map[string][]store.Cell) {
 	if len(cells) > 0 {
 		domain = cells[0].Keys[0]
 	}
-	if domain != "" && !slices.ContainsFunc(cells, func(c store.Cell) bool { return c.Keys[0] != domain }) {
+	if domain != "" && served.shared[ascii.Lower(domain)] == nil && !slices.ContainsFunc(cells, func(c store.Cell) bool { return c.Keys[0] != domain }) {
 		x.name = domain
 		return
 	}
