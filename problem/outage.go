@@ -111,6 +111,7 @@ const (
 	outageOneSource = 0.9              // of the replies must name the same host or provider before it is blamed
 	outageFurther   = 4                // the past is read this many times further back if an outage began before the first failure read
 	outageGap       = time.Hour        // without a failure ends a burst of unknown domains; higher: fewer bursts, each compared with more mail
+	outageReached   = 0.9              // of the recipients of the failed mail, at most, must be reached before it has ended; the others may be gone
 	outageKnown     = 0.05             // of the messages of the same time, to known domains that are not found: such domains do expire
 	outageDenied    = 0.5              // of the messages to a domain whose mailboxes are denied while it takes others
 	noticesLeast    = 50               // notifications of this server that wait, at least
@@ -1455,10 +1456,11 @@ func (w *outageSearch) measure(ctx context.Context, x *outage, p *Problem) error
 		}
 	}
 
-	reached := map[uint64]bool{}
+	reached, meanwhile := map[uint64]bool{}, false
 	var first moment
 	for i := range x.run {
 		a := &x.run[i]
+		meanwhile = meanwhile || a.after != 0 && a.after <= until
 		if a.after > until && a.after <= w.last && !x.returns() && x.returner == nil { // other mail to them is taken all the time
 			reached[a.recipient] = true
 			if first == 0 || a.after < first {
@@ -1468,7 +1470,11 @@ func (w *outageSearch) measure(ctx context.Context, x *outage, p *Problem) error
 	}
 	var c Course
 	c.Mixed(x.arrived, float64(len(x.messages))/float64(max(x.tried, 1)))
-	ended := !x.partial && len(reached) >= min(max(outageMessages, int(c.Needed())), len(x.recipients))
+	least := max(outageMessages, int(c.Needed()))
+	if !meanwhile && len(x.messages) >= outageMany { // other mail passed, that to these recipients did not
+		least = int((&Course{}).Needed())
+	}
+	ended := !x.partial && len(reached) >= min(least, int(math.Ceil(outageReached*float64(len(x.recipients)))))
 	left := !x.kind().inner && !x.onlyNoRoute() && !x.kinds[broken] || x.returner != nil // else other mail leaves all the time: by IPv4, to others, small messages
 	since := f
 	since.Since, since.Until = until.time().Add(time.Second), w.last.time().Add(time.Second)

@@ -541,6 +541,16 @@ func TestOutageEnd(t *testing.T) {
 	}
 	resolver := spread(30, 15, day, gap, mail{says: "Host or domain name not found. Name service error for name=d%d.example type=MX: Host not found", local: true, outcome: bounce.Hard})
 	elsewhere := with(spread(20, 10, day+2*time.Hour+time.Minute, gap, mail{outcome: good, code: 250, relay: "mx.d%d.example"}), func(m *mail) { m.to = "other." + m.to; m.to = strings.Replace(m.to, "@d", "@e", 1) })
+	list := func(n int, at time.Duration, m mail) []mail { // beside other mail of the domain
+		m.to, m.agent = "office.example", "pipe"
+		return with(spread(n, 1, at, 10*gap, m), func(m *mail) { m.id, m.to = "P"+m.id, "list-"+m.to })
+	}
+	office := spread(240, 1, 0, 12*time.Minute, mail{to: "office.example", outcome: good, code: 250, agent: "virtual"}) // up to day+24h
+	died := mail{says: "Command died with status 1: \"/usr/lib/mailman3/bin/mailman\"", local: true, outcome: bounce.Hard}
+	large := func(n int, at time.Duration, m mail) []mail {
+		return with(spread(n, 15, at, gap, m), func(m *mail) { m.id, m.to = "L"+m.id, "x"+m.to })
+	}
+	broken := mail{says: "lost connection with mx.d%d.example[192.0.2.7] while sending message body", local: true, stage: bounce.StageEOM, outcome: bounce.Soft, relay: "mx.d%d.example"}
 	for _, test := range []struct {
 		name  string
 		cause string
@@ -555,6 +565,9 @@ func TestOutageEnd(t *testing.T) {
 		{"a loop with mail that waits", "loop", slices.DeleteFunc(join(others, loop(day+12*time.Hour), busy), func(m mail) bool {
 			return m.agent == "virtual" && strings.HasPrefix(m.to, "u3@")
 		}), 0, ""},
+		{"lists that take two posts again", "host", join(office, list(12, 0, took), list(12, day, died), list(2, day+10*time.Hour, took)), day + 10*time.Hour, "2 recipients reached since"},
+		{"lists that take one", "host", join(office, list(12, 0, took), list(12, day, died), list(1, day+10*time.Hour, took)), 0, ""},
+		{"large mail that all but two recipients get", "network", join(others, spread(240, 15, day, gap/8, mail{outcome: good, code: 250, relay: "mx.d%d.example"}), large(30, day, broken), large(1, day+time.Hour, mail{outcome: good, code: 250, relay: "mx.d%d.example"}), large(28, day+5*time.Hour, mail{outcome: good, code: 250, relay: "mx.d%d.example"})), day + 5*time.Hour, "27 recipients reached since"},
 		{"a resolver that answers again", "resolver", join(spread(60, 15, 0, gap, mail{outcome: good, code: 250, relay: "mx.d%d.example"}), resolver, elsewhere, spread(60, 15, day+5*time.Hour, gap, mail{outcome: good, code: 250, relay: "mx.d%d.example"})), day + 2*time.Hour + time.Minute, ""},
 	} {
 		found := slices.DeleteFunc(problemsOf(t, test.mails), func(p problem.Problem) bool { return p.Cause != test.cause })
