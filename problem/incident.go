@@ -47,6 +47,7 @@ type incident struct {
 	more                     bool              // more than taken were taken
 	unknown                  bool              // whether it goes on is not known: see findLaterEnds
 	taken                    []store.Delivered // of each message of its senders taken after the last refusal that is no stray, the first, in order
+	otherKind                bool              // mail that was taken since is of another kind: see samekind.go
 	endedAt                  moment            // when the first of them was taken, if they show that the incident has ended
 	needed                   int64             // messages in a row that show the end: see Course.Needed
 	origins                  []Origin          // see findOrigins

@@ -160,7 +160,7 @@ func (x *refusalSearch) holdEnd(ctx context.Context, in *incident, refusals, dur
 	if later.count(every) >= max(needed, 2) {
 		in.endedAt = momentOf(later.found[0].Time)
 	} else {
-		in.ongoing, in.endedAt = x.end.sub(in.until) < x.o.Quiet(), 0
+		in.ongoing, in.endedAt, in.otherKind = x.end.sub(in.until) < x.o.Quiet(), 0, true
 	}
 	proof := map[store.Ref]bool{}
 	for _, a := range later.found {

@@ -28,7 +28,7 @@ func TestEndOfSameKind(t *testing.T) {
 	}{
 		{"the newsletter is refused, and the letters of the office are taken since", join(news(day), to(30, day+2*time.Hour, office, user, relay)), ""},
 		{"also of their own during that time", join(news(day), to(9, day, office, user, relay), to(30, day+2*time.Hour, office, user, relay)), ""},
-		{"after two days without", join(news(day), to(90, day+2*time.Hour, office, user, relay), to(3, 4*day, "else@other.example", "e%d@else.example", "mx.else.example")), "no refusal since, and too little mail to tell"},
+		{"after two days without", join(news(day), to(90, day+2*time.Hour, office, user, relay), to(3, 4*day, "else@other.example", "e%d@else.example", "mx.else.example")), "no refusal since, and too little mail of the same host or sender to tell"},
 		{"the next newsletter is taken", join(news(day), to(9, day+2*time.Hour, office, user, relay), verp(to(30, day+3*time.Hour, "", user, relay))), "30 messages taken since"},
 		{"letters were refused as well", join(news(day), refused(9, 9, day+time.Minute, office, "v%d@big.example", relay, spf), to(30, day+2*time.Hour, office, user, relay)), "30 messages taken since"},
 		{

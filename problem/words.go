@@ -594,6 +594,9 @@ func (in *incident) ended() string {
 		}
 		return fmt.Sprintf("%s%s taken since", least, table.Count(int64(len(in.taken)), "message"))
 	}
+	if in.otherKind {
+		return "no refusal since, and too little mail of the same host or sender to tell"
+	}
 	return "no refusal since, and too little mail to tell"
 }
 

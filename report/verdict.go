@@ -358,6 +358,16 @@ func (in *Incident) OriginWords() string {
 	return strings.Join(list, "; ")
 }
 
+// sentBy names, for the sentence of the verdict, the one host or instance that sent all refused messages of
+// several that send mail to these receivers.
+func (in *Incident) sentBy() string {
+	refused := slices.DeleteFunc(slices.Clone(in.Origins), func(o problem.Origin) bool { return o.Refused == 0 })
+	if len(in.Origins) < 2 || len(refused) != 1 {
+		return ""
+	}
+	return ", all sent by " + table.Cut(table.Clean(refused[0].Label(in.Origins)), 64)
+}
+
 // SenderWords names the sender of most messages; "": none.
 func (in *Incident) SenderWords() string {
 	m := in.Sender
@@ -518,7 +528,7 @@ func (v *Verdict) say(r *Report) {
 		if when.Known(in.Since) {
 			since = "since " + since
 		}
-		good(", %s, %s", since, in.harm())
+		good(", %s, %s%s", since, in.harm(), in.sentBy())
 		if in.After == AfterEnded {
 			good("; ended %s", r.EndWords(in))
 		}
@@ -599,7 +609,7 @@ func (v *Verdict) say(r *Report) {
 		case n > 1:
 			which = fmt.Sprintf(several, n)
 		}
-		good("%s: %s, %s, ended %s.", which, in.Title, in.Figures(), r.EndWords(in))
+		good("%s: %s, %s%s, ended %s.", which, in.Title, in.Figures(), in.sentBy(), r.EndWords(in))
 	case r.judged.Total.Refused > 0:
 		v.Status = StatusQuiet
 		good("%s. Refused on our account: %s%s.", none, table.Count(r.judged.Total.Refused, "attempt"), r.lastAt(v.Quiet))

@@ -290,14 +290,18 @@ func TestOriginWords(t *testing.T) {
 	for _, test := range []struct {
 		origins []problem.Origin
 		want    string
+		one     string // of the sentence of the verdict
 	}{
-		{nil, ""},
-		{[]problem.Origin{{Host: "mx1", Instance: "out1", Address: "203.0.113.7", Refused: 61, Tried: 63}, {Host: "mx1", Instance: "out2", Address: "203.0.113.8", Refused: 1, Tried: 121}}, "203.0.113.7 (out1) is deferred, 61 of 63; 203.0.113.8 (out2) delivers, 120 of 121"},
-		{[]problem.Origin{{Host: "mx1", Instance: "postfix", Address: "203.0.113.7", Refused: 3, Tried: 3}, {Host: "mx2", Instance: "postfix", Tried: 9}}, "203.0.113.7 (mx1) is deferred, 3 of 3; mx2 delivers, 9 of 9"},
+		{nil, "", ""},
+		{[]problem.Origin{{Host: "mx1", Instance: "out1", Address: "203.0.113.7", Refused: 61, Tried: 63}, {Host: "mx1", Instance: "out2", Address: "203.0.113.8", Refused: 1, Tried: 121}}, "203.0.113.7 (out1) is deferred, 61 of 63; 203.0.113.8 (out2) delivers, 120 of 121", ""},
+		{[]problem.Origin{{Host: "mx1", Instance: "postfix", Address: "203.0.113.7", Refused: 3, Tried: 3}, {Host: "mx2", Instance: "postfix", Tried: 9}}, "203.0.113.7 (mx1) is deferred, 3 of 3; mx2 delivers, 9 of 9", ", all sent by mx1"},
 	} {
 		in := Incident{Effect: problem.EffectDeferred, Origins: test.origins}
 		if got := in.OriginWords(); got != test.want {
 			t.Errorf("%q, want %q", got, test.want)
+		}
+		if got := in.sentBy(); got != test.one {
+			t.Errorf("%q, want %q", got, test.one)
 		}
 	}
 }
