@@ -67,6 +67,7 @@ type Part struct {
 	Name    string // its common name
 	Hosts   string // suffix of the hosts' names; "": a domain
 	Domains int    // recipient domains of its mail in the period
+	Failing int    // those of Domains whose mail failed
 	Hours   int    // in which the messages were first tried that failed
 }
 
@@ -118,14 +119,23 @@ const GreylistingMost = greylisted
 // an incident, whatever is known of the usual hours. Higher: later.
 const greyMany = 10
 
-// PartLeast is the minimum number of messages that a part of a provider does not take, in deadHours hours
-// or more, to make an incident, whatever is known of the usual hours: its provider takes other mail, at
-// any time of the day. Higher: later.
-const PartLeast = 10
+// The minimum numbers of messages that a part of a provider does not take, in deadHours hours or more, to make an
+// incident, whatever is known of the usual hours: its provider takes other mail, at any time of the day. Higher:
+// later.
+const (
+	PartLeast   = 5 // to partDomains domains or more
+	partMany    = 10
+	partDomains = outageDomains
+)
+
+// PartFails reports whether so many messages of a part of a provider, to so many domains, are enough for an incident.
+func PartFails(messages int64, domains int) bool {
+	return messages >= partMany || messages >= PartLeast && domains >= partDomains
+}
 
 // partDead reports whether a part of a provider takes nothing while the provider takes other mail.
 func (u *Unreached) partDead(lasted time.Duration) bool {
-	return u.Part != nil && u.Died && u.Failed >= PartLeast && u.Part.Hours >= deadHours && lasted >= DeadLeast
+	return u.Part != nil && u.Died && PartFails(int64(u.Failed), u.Part.Failing) && u.Part.Hours >= deadHours && lasted >= DeadLeast
 }
 
 // Dead reports whether a provider died, and not just now. A rate limit is no such evidence, unless
@@ -211,7 +221,11 @@ func (u *Unreached) Problem() Problem {
 		if !plain(name) {
 			name = "DOMAIN"
 		}
-		p.FirstCheck = "Whether its mail exchanger has moved or is gone: dig " + name + " MX, and a connection to port 25 there. If it stays so, tell the recipients another way: what waits is returned when its time in the queue is over."
+		where := "Whether its mail exchanger has moved or is gone: dig " + name + " MX, and a connection to port 25 there."
+		if p.Part != "" {
+			where = "A connection to port 25 of these hosts, from here and from elsewhere, and whether others see the same (the provider's status page, lists of postmasters)."
+		}
+		p.FirstCheck = where + " If it stays so, tell the recipients another way: what waits is returned when its time in the queue is over."
 	}
 	if u.Dead() && !judge.OwnDetail(u.Detail) {
 		p.Why = strings.TrimSpace(p.Why + " It took mail before, and none since these failures began.")

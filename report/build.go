@@ -211,7 +211,7 @@ func (r *Report) buildCounts(ctx context.Context, s store.Reader, o Options, sou
 	judged := byProvider || wanted(SectionProblems) || wanted(SectionDomains) && IsProvider(o.By) // a verdict on each provider is needed
 	var routes []store.Cell                                                                       // by domain and relay
 	if judged || wanted(SectionChanges) {
-		if routes, err = s.Count(ctx, f, store.ByDomain, store.ByRelay); err != nil {
+		if routes, err = r.countRoutes(ctx, s, f); err != nil {
 			return err
 		}
 	}
@@ -299,7 +299,7 @@ func (r *Report) buildCounts(ctx context.Context, s store.Reader, o Options, sou
 // filter by outcome or reason. routes, groups and relays are of the mail that f selects.
 func (r *Report) judge(ctx context.Context, s store.Reader, f store.Filter, routes, groups []store.Cell, relays map[string]bool) (err error) {
 	if r.Filter.partly() {
-		if routes, err = s.Count(ctx, Judged(f), store.ByDomain, store.ByRelay); err != nil {
+		if routes, err = r.countRoutes(ctx, s, Judged(f)); err != nil {
 			return err
 		}
 		if routes, err = Stated(ctx, s, Judged(f), routes); err != nil {

@@ -173,7 +173,7 @@ func (r *Report) parts(since time.Time, rows []ProviderRow, served *served) (lis
 			if !known && !since.IsZero() { // as many may wait
 				x.older = x.Soft
 			}
-			if n := max(x.lost(), x.Failed, x.older); n >= problem.PartLeast && float64(n) >= least*float64(x.Messages) && (slices.Contains(theirs, x.Reason) || x.anyReason()) {
+			if n := max(x.lost(), x.Failed, x.older); problem.PartFails(n, x.failing()) && float64(n) >= least*float64(x.Messages) && (slices.Contains(theirs, x.Reason) || x.anyReason()) {
 				list = append(list, x)
 			}
 		}
@@ -199,7 +199,18 @@ func (x *unreachedRow) described(hours int) *problem.Part {
 	if x.part == nil {
 		return nil
 	}
-	return &problem.Part{Of: x.Provider, Name: provider.Name(x.Provider), Hosts: x.part.suffix, Domains: len(x.part.domains), Hours: hours}
+	return &problem.Part{Of: x.Provider, Name: provider.Name(x.Provider), Hosts: x.part.suffix, Domains: len(x.part.domains), Failing: x.failing(), Hours: hours}
+}
+
+// failing counts the domains of a part whose mail fails.
+func (x *unreachedRow) failing() int {
+	fails := map[string]bool{}
+	for _, c := range x.part.cells {
+		if x.failuresOf(c) > 0 {
+			fails[ascii.Lower(c.Keys[0])] = true
+		}
+	}
+	return len(fails)
 }
 
 // size returns the number of recipient domains of a part; a whole provider is larger than its parts.

@@ -193,3 +193,36 @@ func TestDomainOfTwoProviders(t *testing.T) {
 		})
 	}
 }
+
+// TestPartOfProviderDown holds that hosts of many domains to which no connection is made all day are one part of
+// their provider, though no log of the day names them and each domain has a message or two.
+func TestPartOfProviderDown(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		domains int
+		want    string
+	}{
+		{"seven domains", 7, "down.big.example (big.example) does not take our mail: no connection, 7 of 7"},
+		{"three domains", 3, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			mails := [][]deferral{sent("fine.example", 5*300, 0, oneDay/300), at("consumer.big.example", sent("mail.example", 5*60, 0, oneDay/60))}
+			for i := range time.Duration(c.domains) {
+				domain := fmt.Sprintf("c%d.example", i)
+				mails = append(mails, at("down.big.example", sent(domain, 4, 12*hour+i*hour, oneDay)), deferrals(domain, 1, 4*oneDay+12*hour+i*hour, 0, hour, 11*hour, ""))
+			}
+			r := queueLog(t, 5*oneDay, mails...)(4)
+			got := ""
+			for _, in := range r.Verdict.Act {
+				got += fmt.Sprintf("%s, %d of %d", in.Title, in.Refused, in.Tried)
+			}
+			if got != c.want {
+				t.Errorf("%s, want %s", got, c.want)
+			}
+			i := slices.IndexFunc(r.ProviderTable.Rows, func(row ProviderRow) bool { return row.Provider == "big.example" })
+			if i < 0 || r.ProviderTable.Rows[i].Delivered != 60 || r.ProviderTable.Rows[i].lost() != int64(c.domains) {
+				t.Errorf("providers %+v", r.ProviderTable.Rows)
+			}
+		})
+	}
+}

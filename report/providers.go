@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"bouncelog/bounce"
 	"bouncelog/internal/provider"
@@ -27,6 +28,46 @@ const (
 	blocksLeast = 3   // refusals
 	blocksShare = 0.5 // of all attempts, and lost of the mail: it blocks us
 )
+
+// The search for the relays of domains that reached none in the period.
+const (
+	silentAsked = 500                 // domains, those with the most attempts
+	relaysFor   = 14 * 24 * time.Hour // before the period
+)
+
+// countRoutes counts the attempts that f selects by domain and relay. A domain whose attempts reached no relay has an
+// empty cell with the relay that took most of its mail in the days before: all domains of a host that is down fail
+// together.
+func (r *Report) countRoutes(ctx context.Context, s store.Reader, f store.Filter) ([]store.Cell, error) {
+	routes, err := s.Count(ctx, f, store.ByDomain, store.ByRelay)
+	if err != nil || f.Since.IsZero() || f.Relay != "" || f.RelayIP != "" {
+		return routes, err
+	}
+	reached := map[string]bool{}
+	for i := range routes {
+		if routes[i].Keys[1] != "" {
+			reached[routes[i].Keys[0]] = true
+		}
+	}
+	silent := slices.DeleteFunc(slices.Clone(routes), func(c store.Cell) bool { return c.Keys[0] == "" || reached[c.Keys[0]] })
+	if len(silent) == 0 {
+		return routes, nil
+	}
+	slices.SortFunc(silent, func(a, b store.Cell) int {
+		return cmp.Or(cmp.Compare(b.Attempts, a.Attempts), strings.Compare(a.Keys[0], b.Keys[0]))
+	})
+	f.Domain, f.Domains = "", nil
+	for i := range silent[:min(len(silent), silentAsked)] {
+		f.Domains = append(f.Domains, silent[i].Keys[0])
+	}
+	f.Until = dayOf(f.Since) // whole days are counted already
+	f.Since, f.Outcomes, f.Reasons = f.Until.Add(-relaysFor), []bounce.Outcome{bounce.Delivered}, nil
+	before, err := s.Count(ctx, f, store.ByDomain, store.ByRelay)
+	for domain, most := range usualProviders(before).most {
+		routes = append(routes, store.Cell{Keys: [store.MaxDimensions]string{domain, most.Keys[1]}})
+	}
+	return routes, err
+}
 
 func usualProviders(routes []store.Cell) *usual {
 	u := &usual{make(map[string]*store.Cell, len(routes)/2), make(map[string]string, len(routes)/4)}
