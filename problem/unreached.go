@@ -40,6 +40,7 @@ type Unreached struct {
 	Returned int                     // those of Lost that were returned
 	Waiting  int                     // those of Lost that wait
 	Late     bool                    // all of Lost was delivered later
+	AtOnce   bool                    // most mail of the period was returned without a try
 	Older    int                     // those of Lost that were first tried before the period
 	Tried    int                     // messages, once for each recipient
 	// Share is the share of Lost in all mail of the period.
@@ -226,6 +227,9 @@ func (u *Unreached) Problem() Problem {
 			where = "A connection to port 25 of these hosts, from here and from elsewhere, and whether others see the same (the provider's status page, lists of postmasters)."
 		}
 		p.FirstCheck = where + " If it stays so, tell the recipients another way: what waits is returned when its time in the queue is over."
+		if u.AtOnce {
+			p.FirstCheck = where + " This server returns new mail at once, since all hosts have failed for long (Exim: exinext DOMAIN shows when it tries again). Tell the recipients another way, and send again what was returned once a connection is made."
+		}
 	}
 	if u.Dead() && !judge.OwnDetail(u.Detail) {
 		p.Why = strings.TrimSpace(p.Why + " It took mail before, and none since these failures began.")

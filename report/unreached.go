@@ -73,7 +73,7 @@ func (r *Report) addUnreached(ctx context.Context, s store.Reader, o Options, ro
 			x.little = true
 			ending = append(ending, x)
 			continue
-		case !slices.Contains(theirs, x.Reason) && x.Reason != bounce.Greylisted && !x.anyReason():
+		case !slices.Contains(theirs, x.Reason) && x.Reason != bounce.Greylisted && x.Reason != bounce.Expired && !x.anyReason():
 			continue
 		case x.Reason == bounce.RateLimited || x.anyReason() || x.Reason == bounce.Greylisted || x.Mark != MarkFails && (x.Mark != MarkTakes || x.lost() < markLeast):
 			if x.little = true; max(x.lost(), x.Failed, x.Soft) == 0 { // older messages may be tried
@@ -615,7 +615,11 @@ func (r *Report) unreached(ctx context.Context, s store.Reader, o Options, row *
 	if !row.little && row.Mark != MarkFails && (2*c.failures < all || float64(row.lost()) < markShare*float64(row.lost()+c.between)) {
 		return nil, afterwards{}, nil
 	}
-	t := judge.VerdictText(bounce.Verdict{Reason: row.Reason, Detail: row.detail})
+	reason := row.meant()
+	if reason == bounce.Expired { // it is not known why
+		return nil, afterwards{}, nil
+	}
+	t := judge.VerdictText(bounce.Verdict{Reason: reason, Detail: row.detail})
 	option, name := row.command()
 	returned, err := row.lostByThem(ctx, s, o)
 	if err != nil {
@@ -835,7 +839,7 @@ func (c *course) mayBeDead(x *unreachedRow, end time.Time) bool {
 // unreached describes a provider as far as its counts by the hour tell.
 func (c *course) unreached(x *unreachedRow) problem.Unreached {
 	return problem.Unreached{
-		Part: x.described(c.hours), Reason: x.Reason, Ongoing: c.taken == 0, Died: c.took && c.since == 0, Failed: int(c.messages), Usual: c.usual.hours, UsualMessages: int(c.usual.messages), UsualLeast: int(c.usual.least), UsualAlike: c.usual.alike,
+		Part: x.described(c.hours), Reason: x.meant(), AtOnce: x.Reason == bounce.Expired, Ongoing: c.taken == 0, Died: c.took && c.since == 0, Failed: int(c.messages), Usual: c.usual.hours, UsualMessages: int(c.usual.messages), UsualLeast: int(c.usual.least), UsualAlike: c.usual.alike,
 	}
 }
 

@@ -1210,3 +1210,30 @@ func TestUnreachedReply(t *testing.T) {
 		t.Errorf("%+v", in)
 	}
 }
+
+// TestReturnedAtOnce holds that an outage of a receiver goes on when this server returns its mail without a try, as
+// Exim does after a long failure, but that mail which expires without a failure before is none.
+func TestReturnedAtOnce(t *testing.T) {
+	atOnce := deferrals("dead.example", 20, 5*oneDay, 2*hour, hour, 0, "expired")
+	for _, c := range []struct {
+		name  string
+		mails []deferral
+		want  string
+	}{
+		{"after an outage", slices.Concat(deferrals("dead.example", 18, 3*oneDay+hour, 2*hour, hour, 12*hour, "expired"), atOnce), "dead.example does not take our mail: no connection, 12 of 12"},
+		{"without one", atOnce, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := ""
+			for _, in := range queueLog(t, 6*oneDay, sent("fine.example", 6*200, 0, oneDay/200), sent("dead.example", 36, 0, 2*hour), c.mails)(5).Verdict.Act {
+				got += fmt.Sprintf("%s, %d of %d", in.Title, in.Refused, in.Tried)
+				if !strings.Contains(in.Check, "returns new mail at once") {
+					t.Error(in.Check)
+				}
+			}
+			if got != c.want {
+				t.Errorf("%s, want %s", got, c.want)
+			}
+		})
+	}
+}

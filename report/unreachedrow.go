@@ -56,6 +56,27 @@ func (x *unreachedRow) theirs() []bounce.Reason {
 	return theirs
 }
 
+// meant returns the reason of the failures of a row. Exim returns mail at once, as expired, if all hosts have failed
+// for long: the reason is that of the failures before.
+func (x *unreachedRow) meant() (most bounce.Reason) {
+	if x.Reason != bounce.Expired {
+		return x.Reason
+	}
+	n := map[bounce.Reason]int64{}
+	for i := range x.hours {
+		for _, reason := range theirs {
+			n[reason] += x.hours[i].Reasons[reason]
+		}
+	}
+	most = bounce.Expired
+	for _, reason := range theirs {
+		if n[reason] > n[most] {
+			most = reason
+		}
+	}
+	return most
+}
+
 // losing are the reasons for which the mail of a row is given up: what expires failed for one of theirs.
 func (x *unreachedRow) losing() []bounce.Reason {
 	return append(slices.Clone(x.theirs()), bounce.Expired)
