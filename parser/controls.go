@@ -3,6 +3,7 @@ package parser
 import (
 	"bytes"
 	"encoding/binary"
+	"math/bits"
 	"slices"
 	"unicode/utf8"
 
@@ -47,26 +48,24 @@ func hasControl(b []byte) bool {
 			return false
 		}
 	}
-	for _, c := range b {
-		if c < ' ' {
-			return true
-		}
-	}
-	return false
+	return indexControl(b) >= 0
 }
 
-// indexControl returns the index of the first ASCII control character or tab in b, or -1. It skips 64
-// bytes at a time.
+// indexControl returns the index of the first ASCII control character or tab in b, or -1. In a word, the
+// first byte whose highest bit is set by the subtraction and was not set before is below 0x20.
 func indexControl(b []byte) int {
-	for i := 0; i < len(b); {
-		n := min(len(b)-i, 64)
-		if !hasControl(b[i : i+n]) {
-			i += n
-			continue
+	const blanks, high = 0x2020202020202020, 0x8080808080808080
+	i := 0
+	for ; i+8 <= len(b); i += 8 {
+		x := binary.LittleEndian.Uint64(b[i:])
+		if x = (x - blanks) &^ x & high; x != 0 {
+			return i + bits.TrailingZeros64(x)/8
 		}
-		for ; b[i] >= ' '; i++ {
+	}
+	for ; i < len(b); i++ {
+		if b[i] < ' ' {
+			return i
 		}
-		return i
 	}
 	return -1
 }

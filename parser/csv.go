@@ -90,7 +90,7 @@ func (p *Parser) namedRow(line []byte) (text []byte, ok bool) {
 			return nil, false
 		}
 	}
-	if at := cells[t.time]; len(at) > headerWidth || bytes.ContainsAny(at, "<[=") {
+	if at := cells[t.time]; len(at) > headerWidth || bytes.IndexByte(at, '<') >= 0 || bytes.IndexByte(at, '[') >= 0 || bytes.IndexByte(at, '=') >= 0 {
 		return nil, false // a plain line that holds commas
 	}
 	b := append(p.namedRowText[:0], '{')

@@ -97,8 +97,12 @@ func TestHasControl(t *testing.T) {
 			for i := range b {
 				for c := range 256 {
 					b[i] = byte(c)
-					if got, want := hasControl(b), c < ' '; got != want {
-						t.Fatalf("%q: got %v, want %v", b, got, want)
+					want := -1
+					if c < ' ' {
+						want = i
+					}
+					if got := indexControl(b); got != want || hasControl(b) != (c < ' ') {
+						t.Fatalf("%q: got %d, %v, want %d", b, got, hasControl(b), want)
 					}
 				}
 				b[i] = around

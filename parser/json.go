@@ -149,7 +149,7 @@ func hexRune(digits []byte) (r rune, ok bool) {
 func appendEscaped(b, text []byte) []byte {
 	start := 0 // of the bytes that need no escape
 	for i, c := range text {
-		if c >= ' ' && c != '"' && c != '\\' {
+		if !escapedByte[c] {
 			continue
 		}
 		if b = append(b, text[start:i]...); c < ' ' {
@@ -161,3 +161,11 @@ func appendEscaped(b, text []byte) []byte {
 	}
 	return append(b, text[start:]...)
 }
+
+// escapedByte is the set of bytes that appendEscaped changes.
+var escapedByte = func() (set [256]bool) {
+	for c := range set {
+		set[c] = c < ' ' || c == '"' || c == '\\'
+	}
+	return set
+}()

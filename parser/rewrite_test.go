@@ -150,3 +150,21 @@ func TestStrayRow(t *testing.T) {
 		t.Errorf("got %v, want no change of the next lines", p.rewriting)
 	}
 }
+
+// TestBlanked compares the replacement of no-break spaces, eight bytes at a time, with bytes.Map.
+func TestBlanked(t *testing.T) {
+	for _, text := range []string{
+		"", "a", "\u00a0", "abcdefgh", "abcdefg\u00a0", "abcdefgh\u00a0", "\u00a0abcdefgh", "a\u00a0\u00a0b\u00a0", strings.Repeat("word\u00a0", 20), strings.Repeat("twelve words\u00a0", 9) + "x",
+		"gr\u00fc\u00dfe\u00a0an\u00a0alle", "\u2003abc\u00a0d\u202fe", "\u00e2\u00a0x",
+	} {
+		want := strings.Map(func(r rune) rune {
+			if isWideBlank(r) {
+				return ' '
+			}
+			return r
+		}, text)
+		if got := string(appendBlanked(nil, []byte(text))); got != want {
+			t.Errorf("%q: got %q, want %q", text, got, want)
+		}
+	}
+}
