@@ -20,6 +20,7 @@ const (
 	rewritingRead     = 1000 // refusals of forwarded mail whose senders are read, the newest
 	rewritingTimes    = 2    // times as many messages in a window as before, at least; higher: fewer incidents
 	rewritingRate     = 4    // times the usual rate, at which refusals of forwarded mail stand out; higher: shorter incidents
+	rewritingDays     = 5    // days of the log of which the usual number is known, at least: most are weekdays; lower: more incidents
 	rewritingAt       = 3    // providers that refuse it, at least, if no sender is known to have been rewritten; higher: fewer incidents
 	forwardedOwn      = 0.25 // of them: maximum of own messages refused as spam at the same provider; lower: fewer incidents
 )
@@ -176,8 +177,9 @@ func (x *refusalSearch) unusual(ctx context.Context, refusals []*refusal) (i, j 
 	return i, j, rewrote, nil
 }
 
-// densestForwarded returns the refusals[i:j] that stand out most from the usual number of a day: the median of
-// the days of the log up to the last.
+// densestForwarded returns the refusals[i:j] that stand out most from the usual number of a day: the smallest
+// median of the days of the log up to the last, or up to an earlier one, since most of a short log may be of the
+// incident.
 func (x *refusalSearch) densestForwarded(refusals []*refusal) (i, j int) {
 	if len(refusals) < outageMany {
 		return 0, 0
@@ -189,8 +191,12 @@ func (x *refusalSearch) densestForwarded(refusals []*refusal) (i, j int) {
 			days[day]++
 		}
 	}
-	slices.Sort(days)
-	usual := (float64(days[len(days)/2]) + priorMessages) / float64(24*time.Hour)
+	median := math.MaxInt
+	for n := len(days); n == len(days) || n >= rewritingDays; n-- { // the last days first in the list
+		until := slices.Sorted(slices.Values(days[len(days)-n:]))
+		median = min(median, until[n/2])
+	}
+	usual := (float64(median) + priorMessages) / float64(24*time.Hour)
 	var h heaviest
 	for k, r := range refusals {
 		if k > 0 {

@@ -2,6 +2,7 @@ package problem_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -42,6 +43,18 @@ func TestRewriting(t *testing.T) {
 		})
 	}
 	plain := forward(spread(300, 1, 0, week/300, taken), false)
+	t.Run("goes on", func(t *testing.T) { // for longer than the log before
+		past := join(forward(spread(150, 1, 0, 4*day/150, taken), true), few(false)[:8])
+		for days := 1; days <= 6; days++ {
+			var found []string
+			for _, p := range problemsOf(t, join(past, forward(spread(25*days, 1, 4*day+14*time.Hour, day/25, refused), false))) {
+				found = append(found, fmt.Sprintf("%s, %d since %s", p.Cause, p.Messages, p.Began().Sub(begin)))
+			}
+			if want := fmt.Sprintf("rewriting, %d since 110h0m0s", 25*days); !slices.Contains(found, want) {
+				t.Errorf("after %d days found %q, want %s", days, found, want)
+			}
+		}
+	})
 	for _, test := range []struct {
 		name  string
 		mails []mail
