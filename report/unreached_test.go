@@ -492,6 +492,50 @@ func TestTakesNothingUntilMorning(t *testing.T) {
 	}
 }
 
+// TestTakesNothingFewEachDay holds that a provider that takes nothing is an incident until it takes mail, however
+// few messages were refused on a day, but not if these are a few recipients' or too few in all.
+func TestTakesNothingFewEachDay(t *testing.T) {
+	refused := func(first, each int, again bool) (list []deferral) {
+		for i := range 3 {
+			n := each
+			if i == 0 {
+				n = first
+			}
+			part := deferrals("big.example", n, time.Duration(4+i)*oneDay+8*hour, hour/2, hour, 0, "refused")
+			for k := range part {
+				part[k].says, part[k].reason, part[k].reply, part[k].once, part[k].one = "554 5.7.1 Message rejected due to local policy", bounce.Policy, true, !again, again
+			}
+			list = append(list, part...)
+		}
+		return list
+	}
+	for _, c := range []struct {
+		name  string
+		mails []deferral
+		want  map[int]string
+	}{
+		{"fewer on the following days", refused(24, 6, false), map[int]string{4: "24 messages since 05-08 08, going on true", 5: "6 messages since 05-08 08, going on true", 6: "6 messages since 05-08 08, going on true"}},
+		{"few each day", refused(12, 12, false), map[int]string{4: "", 5: "12 messages since 05-08 08, going on true", 6: "12 messages since 05-08 08, going on true"}},
+		{"of one recipient", refused(12, 12, true), map[int]string{4: "", 5: "", 6: ""}},
+		{"too few", refused(6, 6, false), map[int]string{4: "", 5: "", 6: ""}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for n, want := range c.want {
+				day := queueLog(t, time.Duration(n+1)*oneDay+7*hour, sent("fine.example", 9*400, 0, oneDay/400), sent("big.example", 4*12+4, 0, 2*hour), c.mails)
+				got := ""
+				for _, in := range day(n).Incidents() {
+					if !in.IsBackground() {
+						got += fmt.Sprintf("%d messages since %s, going on %v", in.Refused, in.Since.Format("01-02 15"), in.Ongoing)
+					}
+				}
+				if got != want {
+					t.Errorf("day %d: %q, want %q", n, got, want)
+				}
+			}
+		})
+	}
+}
+
 // TestGreylistingWithoutEnd holds that a domain that took mail and greylists every attempt since, for
 // longer than greylisting takes, is an incident with an end. Usual greylisting is none, however many
 // messages, nor is mail that is tried once.

@@ -21,6 +21,7 @@ type unreachedRow struct {
 	relayless  map[string]int64        // those of them that reached no relay
 	store.Span                         // span of its failures in the period
 	little     bool                    // too little mail is undelivered for an incident, unless the provider died
+	past       bool                    // it may be an incident with the mail of the days before: see mayGoOn
 	takes      bool                    // it took mail around the period
 	hours      []store.Cell            // around the period; see courseOf
 	detail     string                  // most frequent detail of its main reason in the period
@@ -94,15 +95,16 @@ func (x *unreachedRow) asks() bool {
 	return (x.part != nil || refuses) && (problem.AsksSender(x.Reason) || x.Reason == bounce.MailboxFull)
 }
 
-// mayEnd reports whether a provider that took nothing for such a reason may have ended that in the period.
-func (x *unreachedRow) mayEnd() bool {
-	return x.asks() && !x.anyReason() && x.Delivered > 0 && x.lost() >= problem.IncidentLeast
+// mayGoOn reports whether a provider with little undelivered mail may be an incident for such a reason together
+// with the mail of the days before: one that goes on, or has ended in the period.
+func (x *unreachedRow) mayGoOn() bool {
+	return x.part == nil && x.Mark != MarkPartly && (problem.AsksSender(x.Reason) || x.Reason == bounce.MailboxFull) && !x.anyReason() && x.lost() > 0
 }
 
 // The minimum number of recipients whose mail a provider does not take.
 const (
 	fullLeast = 10 // of a provider whose storage may be full
-	partLeast = 5  // of a part of a provider, for a reason of this side: one recipient may forward, or have a rule
+	partLeast = 5  // of a part of a provider, or of one with little mail a day, for a reason of this side: one recipient may forward, or have a rule
 )
 
 // recipientsLeast returns the minimum number of recipients of an incident; 0: any.
@@ -110,7 +112,7 @@ func (x *unreachedRow) recipientsLeast() int {
 	switch {
 	case x.Reason == bounce.MailboxFull:
 		return fullLeast
-	case x.part != nil && problem.AsksSender(x.Reason):
+	case (x.part != nil || x.past) && problem.AsksSender(x.Reason):
 		return partLeast
 	}
 	return 0
