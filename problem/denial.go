@@ -39,7 +39,7 @@ const (
 	denialAfter  = 48     // the same after the last
 	denialRounds = 3      // to find the hours of a candidate
 	denialsMost  = 4      // denials of one operator
-	denialRead   = 1000   // most deliveries read to find the bounds of a denial; of more, they are whole hours
+	denialRead   = 10_000 // most deliveries read to find the bounds of a denial; of more, they are whole hours
 )
 
 // denialReasons are the reasons of refusals that a lost user table causes.
@@ -54,12 +54,13 @@ type Denial struct {
 	Refused      int64    // recipients called unknown
 	Taken        int64    // messages taken by these relays
 	Elsewhere    int64    // messages taken by other relays of the operator, in the whole hours between
-	// UsualRefused and UsualTaken are the same for the other times of the mail that was counted, since
-	// Counted.
+	// UsualRefused and UsualTaken are the same for all times without a denial of the mail that was counted,
+	// since Counted.
 	UsualRefused, UsualTaken int64
 	Counted                  time.Time
 
-	others, usually tally // of the other operators, in these hours and in the others
+	others, usually tally  // of the other operators, in these hours and in the others
+	seconds         hourly // the operator's mail in these hours and in the ones beside them, by second; nil: not read
 }
 
 // Whole reports whether the operator takes next to no mail.
@@ -208,22 +209,23 @@ func (u Unknowns) Denials(ctx context.Context, s store.Reader, f store.Filter) (
 	}
 	var found []Denial
 	for _, name := range slices.Sorted(maps.Keys(candidates)) {
-		for _, d := range denialsOf(mail[name], all) {
+		list := denialsOf(mail[name], all)
+		for i := range list {
+			d := &list[i]
 			d.Operator, d.Counted = name, f.Since
-			for _, r := range relays {
-				if hour := hourTime(r.hour); r.refuses && r.operator == name && !hour.Before(d.Since) && !hour.After(d.Until) && !slices.Contains(d.Relays, r.relay) {
-					d.Relays = append(d.Relays, r.relay)
-				}
-			}
-			slices.Sort(d.Relays)
-			for _, relay := range d.Relays {
-				if p := provider.OfHost(relay); !slices.Contains(d.Providers, p) {
-					d.Providers = append(d.Providers, p)
-				}
-			}
-			if err := d.narrow(ctx, s, f); err != nil {
+			d.addRelays(relays)
+			if err := d.read(ctx, s, f); err != nil {
 				return nil, err
 			}
+			d.narrow()
+		}
+		list = joinDenials(list)
+		usual := mail[name].sum(math.MinInt64, math.MaxInt64)
+		for _, d := range list {
+			usual.refused, usual.others = usual.refused-d.Refused, usual.others-d.Taken
+		}
+		for _, d := range list {
+			d.UsualRefused, d.UsualTaken = usual.refused, usual.others
 			for _, r := range relays {
 				if r.operator == name && r.hour > hourOf(d.Since) && r.hour < hourOf(d.Until) && !slices.Contains(d.Relays, r.relay) {
 					d.Elsewhere += r.taken
@@ -235,6 +237,65 @@ func (u Unknowns) Denials(ctx context.Context, s store.Reader, f store.Filter) (
 		}
 	}
 	return found, nil
+}
+
+// joinDenials joins the denials of one operator, in the order of time, that are one: between them it takes no
+// more mail than in them.
+func joinDenials(list []Denial) (joined []Denial) {
+	for _, d := range list {
+		if len(joined) > 0 && d.seconds != nil {
+			last := &joined[len(joined)-1]
+			if both := last.with(&d); last.seconds != nil && !both.Since.After(last.Since) && !both.Until.Before(d.Until) {
+				*last = both
+				continue
+			}
+		}
+		joined = append(joined, d)
+	}
+	return joined
+}
+
+// with returns the denial that stands out in the mail of d and of a later one, o.
+func (d *Denial) with(o *Denial) Denial {
+	both := *d
+	both.Relays, both.Providers = union(d.Relays, o.Relays), union(d.Providers, o.Providers)
+	both.seconds = maps.Clone(d.seconds)
+	for second, t := range o.seconds {
+		both.seconds[second] = tally{max(t.refused, both.seconds[second].refused), max(t.others, both.seconds[second].others)}
+	}
+	both.others = tally{d.others.refused + o.others.refused, d.others.others + o.others.others}
+	both.usually = tally{d.usually.refused - o.others.refused, d.usually.others - o.others.others}
+	both.narrow()
+	return both
+}
+
+// union returns the strings of two lists, sorted.
+func union(a, b []string) []string {
+	list := slices.Concat(a, b)
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// addRelays sets the relays and the providers of a denial in whole hours. A relay that called recipients unknown
+// in an hour beside them, and took nothing, belongs to it as well if it is of one of its providers.
+func (d *Denial) addRelays(relays []denialRelay) {
+	for _, beside := range [...]bool{false, true} {
+		for _, r := range relays {
+			hour := hourTime(r.hour)
+			in := !hour.Before(d.Since) && !hour.After(d.Until)
+			near := !hour.Add(time.Hour).Before(d.Since) && !hour.Add(-time.Hour).After(d.Until)
+			p := provider.OfHost(r.relay)
+			if !r.refuses || r.operator != d.Operator || slices.Contains(d.Relays, r.relay) || !beside && !in || beside && (!near || r.taken > 0 || !slices.Contains(d.Providers, p)) {
+				continue
+			}
+			d.Relays = append(d.Relays, r.relay)
+			if !slices.Contains(d.Providers, p) {
+				d.Providers = append(d.Providers, p)
+			}
+		}
+	}
+	slices.Sort(d.Relays)
+	slices.Sort(d.Providers)
 }
 
 // A denialRelay is a relay that called recipients unknown, or took mail, in an hour.
@@ -252,13 +313,17 @@ func (d *Denial) Filter(f store.Filter) store.Filter {
 	return f
 }
 
-// narrow sets the bounds of a denial to the first and the last refusal, and counts what was refused and
-// taken in between.
-func (d *Denial) narrow(ctx context.Context, s store.Reader, f store.Filter) error {
+// read reads the mail of a denial in its whole hours and in the ones beside them.
+func (d *Denial) read(ctx context.Context, s store.Reader, f store.Filter) error {
 	if d.Taken > denialRead {
 		return nil
 	}
+	last := f.Until
 	f = d.Filter(f)
+	f.Since, f.Until = f.Since.Add(-time.Hour), f.Until.Add(time.Hour)
+	if f.Until.After(last) && !last.IsZero() {
+		f.Until = last
+	}
 	f.NoHistory = true
 	seconds := hourly{}
 	for r, err := range s.Refusals(ctx, f) {
@@ -269,18 +334,35 @@ func (d *Denial) narrow(ctx context.Context, s store.Reader, f store.Filter) err
 		seconds[r.Time.Unix()] = tally{t.refused + 1, t.others}
 	}
 	f.Outcomes, f.Reasons, f.NoHistory = []bounce.Outcome{bounce.Delivered}, nil, false
-	for a, err := range s.Attempts(ctx, f, store.Page{Limit: 2 * denialRead, Times: true}) {
+	n := 0
+	for a, err := range s.Attempts(ctx, f, store.Page{Limit: 3*denialRead + 1, Times: true}) {
 		if err != nil {
 			return err
 		}
 		t := seconds[a.Time.Unix()]
 		seconds[a.Time.Unix()] = tally{t.refused, t.others + 1}
+		n++
 	}
+	if n <= 3*denialRead {
+		d.seconds = seconds
+	}
+	return nil
+}
+
+// narrow sets the bounds of a denial to the first and the last refusal, and counts what was refused and
+// taken in between.
+func (d *Denial) narrow() {
 	sent := d.UsualRefused + d.UsualTaken
 	usual := min(max(float64(d.UsualRefused)/float64(sent+1), denialFloor), denialUsual)
+	seconds := d.seconds
 	from, to, found := seconds.densest(usual, denialRate)
+	if found && (from > d.Until.Unix() || to < d.Since.Unix()) { // another denial, in an hour beside
+		seconds = maps.Clone(seconds)
+		maps.DeleteFunc(seconds, func(second int64, _ tally) bool { return second < d.Since.Unix() || second > d.Until.Unix() })
+		from, to, found = seconds.densest(usual, denialRate)
+	}
 	if !found {
-		return nil
+		return
 	}
 	now := seconds.sum(from, to)
 	if a, b, found := seconds.densest(usual, 1-denialWhole); found { // a stray beside a time without a delivery is none of it
@@ -288,9 +370,7 @@ func (d *Denial) narrow(ctx context.Context, s store.Reader, f store.Filter) err
 			from, to, now = a, b, whole
 		}
 	}
-	d.UsualRefused, d.UsualTaken = d.UsualRefused+d.Refused-now.refused, d.UsualTaken+d.Taken-now.others
 	d.Refused, d.Taken, d.Since, d.Until = now.refused, now.others, time.Unix(from, 0).UTC(), time.Unix(to, 0).UTC()
-	return nil
 }
 
 // denialsOf returns the possible denials among the mail of one operator, in whole hours. all is the mail of

@@ -1,6 +1,7 @@
 package problem_test
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"testing"
@@ -119,5 +120,59 @@ func TestDenialOfDomains(t *testing.T) {
 	}
 	if want := "[Microsoft calls all recipients of some of its domains unknown: its user table may be at fault, 36 messages, remote acts]"; fmt.Sprint(got) != want {
 		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+// TestDenialBounds holds that a denial begins and ends with its first and its last refusal, however few of them lie in
+// the hours of its ends, and is one incident.
+func TestDenialBounds(t *testing.T) {
+	relays := [...]string{"gmail-smtp-in.l.google.com", "mx00.emig.gmx.net", "mx01.t-online.de"}
+	domains := [...]string{"gmail.com", "gmx.de", "t-online.de"}
+	for _, test := range []struct {
+		name     string
+		from, to float64 // hours of the third day
+		all      bool    // it takes nothing
+	}{
+		{"a few minutes of the last hour", 9.75, 11.15, false},
+		{"a few minutes of both hours", 9.9, 12.1, false},
+		{"less than an hour of two", 9.7, 10.5, false},
+		{"over midnight", 15.8, 17.1, false},
+		{"all of some hours", 9.4, 12.7, true},
+		{"all of an issue, two hours that are found one by one", 1.725, 2.99, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var list []mail
+			var first, last time.Duration
+			want := 0
+			for i := range 4 * 24 * 60 {
+				n, at := i%len(relays), time.Duration(i)*time.Minute
+				if test.from < 3 { // a message a minute to each, for three hours a day
+					at = time.Duration(i/(3*3*60))*day + time.Duration(i/3%(3*60))*time.Minute
+					if at >= 4*day {
+						break
+					}
+				}
+				m := mail{at: at, id: fmt.Sprint("S", i), from: "order@shop.example", to: fmt.Sprintf("u%d@%s", i, domains[n]), relay: relays[n], outcome: good, code: 250}
+				if n == 0 && between(at, test.from, test.to) && (test.all || i%9 < 6) {
+					m.says, m.outcome, m.stage = "550 5.1.1 The email account that you tried to reach does not exist.", bounce.Hard, bounce.StageRcpt
+					first, last = cmp.Or(first, at), at
+					want++
+				}
+				list = append(list, m)
+			}
+			log := logOf(t, list)
+			var got []problem.Problem
+			for _, p := range problemsIn(t, log, store.Filter{Since: begin.Add(2 * day), Until: begin.Add(4 * day)}) {
+				if p.Level != problem.Watch {
+					got = append(got, p)
+				}
+			}
+			if len(got) != 1 || !strings.Contains(got[0].Why, " it called 0 of ") || got[0].Messages != want || !got[0].Began().Equal(begin.Add(first)) || !got[0].Until.Equal(begin.Add(last)) {
+				t.Errorf("want %d messages, %s to %s: %d incidents", want, begin.Add(first), begin.Add(last), len(got))
+				for _, p := range got {
+					t.Errorf("%d messages, %s to %s: %s", p.Messages, p.Began(), p.Until, p.Title)
+				}
+			}
+		})
 	}
 }
