@@ -92,11 +92,13 @@ const (
 	causeRouter   = "router"
 	causeQuota    = "own_quota"
 	causeNotices  = "notifications"
+	// causeAddresses: the domains do not exist and never took mail.
+	causeAddresses = "addresses"
 )
 
 // outageCauses are all causes of outages, in the order in which equal outages are shown.
 var outageCauses = [...]string{
-	causeResolver, causeNetwork, causeRelay, causeLogin, causeFilter, causeStore, causeHost, causeRoute, causeLoop, causeRouter, causeTLS, causeAccount, causeQuota, causeNotices,
+	causeResolver, causeNetwork, causeRelay, causeLogin, causeFilter, causeStore, causeHost, causeRoute, causeLoop, causeRouter, causeTLS, causeAccount, causeQuota, causeNotices, causeAddresses,
 }
 
 // The thresholds of outages. A higher value means fewer outages, unless stated otherwise.
@@ -1127,6 +1129,10 @@ func (w *outageSearch) prove(ctx context.Context, cause string, run []failure) (
 		// Many unknown domains and little other mail may be a list with old addresses.
 		if len(x.messages) < outageMany || lastOf(run).sub(run[0].at) < outageLasts {
 			return "", nil, nil
+		}
+		// A resolver that says so of domains that exist would say so of one of those that usually get mail, too.
+		if len(w.took) >= outageDomains {
+			return causeAddresses, run, nil
 		}
 	case cause == causeFilter && x.domain() != "":
 		texts, err := w.lookUp(ctx, run)

@@ -232,6 +232,14 @@ func TestOutages(t *testing.T) {
 			[]answer{{"likely", "resolver", "12 of 12 messages to 12 domains fail at the DNS look-up"}},
 		},
 		{
+			"addresses that lost their last letter", join(before, with(spread(30, 12, day, gap, mail{says: "Host or domain name not found. Name service error for name=d%d.exampl type=A: Host not found", local: true, outcome: bounce.Hard}), func(m *mail) { m.to = strings.TrimSuffix(m.to, "e") })),
+			[]answer{{"likely", "addresses", "30 messages to addresses in 12 domains that do not exist and never took mail: the addresses are spoilt before they reach this server"}},
+		},
+		{
+			"a resolver that says NXDOMAIN of domains that took mail", join(before, spread(30, 15, day, gap, mail{says: "Host or domain name not found. Name service error for name=d%d.example type=A: Host not found", local: true, outcome: bounce.Hard})),
+			[]answer{{"likely", "resolver", "30 of 30 messages to 15 domains fail at the DNS look-up"}},
+		},
+		{
 			"a mail store that is down", spread(30, 1, day, gap, mail{says: "connect to mx1.office.example[private/store]: No such file or directory", local: true, agent: "lmtp", outcome: bounce.Soft, to: "office.example"}),
 			[]answer{{"confirmed", "mail_store", "Nothing is delivered: 30 of 30 messages to office.example fail at the mail store"}},
 		},

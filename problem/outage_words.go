@@ -84,6 +84,11 @@ var outageKinds = map[string]outageKind{
 		firstCheck:       "The size and the quota of the mailbox on this server (Dovecot: doveadm quota get -u ADDRESS; Postfix: virtual_mailbox_limit, mailbox_size_limit; Exim: quota in the appendfile transport), and what fills it. Tell its owner by another way, raise the quota or remove mail. What was returned has to be sent again.",
 		otherExplanation: "A quota of the file system, or a full disk.", disprovedBy: "Mail to the mailbox that is delivered meanwhile.",
 	},
+	causeAddresses: {
+		place:            "at the DNS look-up: the domains do not exist",
+		firstCheck:       "Where these addresses come from (a form, a shop, an import, a list): what was changed there just before, and are letters cut off or added? Correct the addresses there. Do not send the returned mail again to these.",
+		otherExplanation: "The resolver of this server says so of domains that exist.", disprovedBy: "dig {domain} MX on another computer, if it finds the domain.",
+	},
 	causeNotices: {
 		place: "to reach a server, and waits", inner: true,
 		firstCheck:       "What these notifications return, and why this server took it first: most are for senders that spam forged. Refuse such mail in the SMTP session (unknown recipients, spam; Postfix: reject_unlisted_recipient, smtpd_milters; Exim: verify = recipient in the RCPT ACL), and forward no spam. Then delete the notifications (these commands take all mail with the null sender): postqueue -j | jq -r 'select(.sender == \"MAILER-DAEMON\").queue_id' | postsuper -d - (Exim: exiqgrep -i -f '^<>$' | xargs exim -Mrm).",
@@ -477,6 +482,13 @@ func (x *outage) problem() *Problem {
 		p.Summary = fmt.Sprintf("%s of this server to %s reach no server, and wait", table.Count(int64(len(x.messages)), "notification"), to)
 		p.Title = "notifications of this server to senders that are not reached fill its queue"
 	}
+	if x.cause == causeAddresses {
+		words := "in domains that do not exist and never took mail: the addresses are spoilt before they reach this server"
+		p.Summary = fmt.Sprintf("%s to addresses %s", table.Count(int64(len(x.messages)), "message"), strings.Replace(words, "domains", table.Count(int64(len(p.Domains)), "domain"), 1))
+		p.Title, p.Effect = "recipients "+words, EffectReturned
+		p.Short = p.Title
+		return p
+	}
 	begin := "Nothing goes out" + host + ": "
 	if kind.inner {
 		begin = "Nothing is delivered: "
@@ -545,6 +557,8 @@ func (x *outage) why() string {
 		return fmt.Sprintf("%s took mail before, and this server itself gives up their mail now.", table.Count(int64(len(x.valid)), "recipient"))
 	case x.kinds[absent] && !x.kinds[stated] && !x.kinds[notFound]:
 		return fmt.Sprintf("This server itself gives up the mail to %s, and no delivery to their domain is on record.", table.Count(int64(len(x.recipients)), "recipient"))
+	case x.cause == causeAddresses:
+		return fmt.Sprintf("The DNS says of %s that they do not exist, and none of them ever took mail. Domains that take mail are found before and afterwards.", table.Count(int64(len(x.units)), "domain"))
 	case x.kinds[unreturned]:
 		return fmt.Sprintf("They have the null sender and %s, and other mail goes out meanwhile.", table.Count(int64(len(x.recipients)), "recipient"))
 	case x.kinds[overQuota]:

@@ -165,9 +165,9 @@ func (p *Problem) Outage() bool { return p.homemade && len(p.Providers) == 0 }
 func (p *Problem) Remains() bool { return p.Cause == causeFlood || p.Cause == causeContent }
 
 // SendAgain reports whether the returned mail has to be sent again when the problem has ended: mail that was
-// taken shows the end, and it was neither a flood nor called spam.
+// taken shows the end, and it was neither a flood nor called spam nor sent to spoilt addresses.
 func (p *Problem) SendAgain() bool {
-	return !p.EndedAt.IsZero() && !p.Remains() && p.Cause != causeForwarding && p.Detail != judge.DetailOutboundSpam
+	return !p.EndedAt.IsZero() && !p.Remains() && p.Cause != causeForwarding && p.Cause != causeAddresses && p.Detail != judge.DetailOutboundSpam
 }
 
 // OfSenders reports whether the fault is one of some sender domains or messages: receivers take other
