@@ -23,6 +23,7 @@ const (
 	throttledHours = 5    // with a deferral
 	throttledDays  = 3    // with mail before it
 	throttledNone  = 0.05 // share of deferred attempts that is usual anywhere
+	throttledMany  = 10   // domains with a quarter of the messages that are throttled, if the others are most
 	throttledOver  = 10   // logarithm of the likelihood ratio of the usual share that shows the end
 )
 
@@ -36,11 +37,12 @@ func throttles(c *store.Cell) (n int64) {
 	return n
 }
 
-// everywhere reports whether a provider throttles most of its domains, by their messages, and not a few
-// that it defers more than the others.
-func everywhere(cells []store.Cell) bool {
+// widely reports whether a provider throttles most of its domains, by their messages, or many of them, and not a
+// few that it defers more than the others.
+func widely(cells []store.Cell) bool {
 	domains := map[string]*store.Cell{}
 	var all, some int64
+	many := 0
 	for i := range cells {
 		c := domains[cells[i].Keys[0]]
 		if c == nil {
@@ -53,9 +55,10 @@ func everywhere(cells []store.Cell) bool {
 		all += c.Messages
 		if float64(throttles(c)) >= throttledPart*float64(c.Attempts) {
 			some += c.Messages
+			many++
 		}
 	}
-	return 2*some >= all
+	return 2*some >= all || many >= throttledMany && 4*some >= all
 }
 
 // partOut reports whether a part of a provider takes nothing at the time of the failures of a row.
@@ -77,7 +80,7 @@ func (r *Report) addThrottled(ctx context.Context, s store.Reader, o Options, ro
 		if served == nil {
 			served = r.routes.served(rows)
 		}
-		if !everywhere(served.cells[p.Provider]) {
+		if !widely(served.cells[p.Provider]) {
 			continue
 		}
 		x := &unreachedRow{ProviderRow: p, name: p.Provider, reasons: map[bounce.Reason]int64{}}

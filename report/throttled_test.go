@@ -1,6 +1,7 @@
 package report
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -70,6 +71,45 @@ func TestNotThrottled(t *testing.T) {
 			for _, p := range queueLog(t, 9*day+7*time.Hour, append(x.mail, others)...)(d).Problems {
 				t.Errorf("%s, day %d: %s", x.name, d, p.Title)
 			}
+		}
+	}
+}
+
+// TestThrottledDomains holds that a provider throttles if it defers the mail of many of its domains, though most of
+// its mail is for others; and not if it defers that of a few.
+func TestThrottledDomains(t *testing.T) {
+	const day, half = 24 * time.Hour, 30 * time.Minute
+	began := 7*day + 6*time.Hour
+	for _, x := range []struct {
+		throttled int // of 40 domains
+		want      int
+	}{{16, 1}, {14, 1}, {8, 0}} {
+		mail := [][]deferral{sent("other.example", 24*14, 0, time.Hour)}
+		for i := range 40 {
+			domain, later := fmt.Sprintf("firm%d.example", i), time.Duration(i)*10*time.Minute
+			usual := sent(domain, 4*9, later, 6*time.Hour)
+			if i < x.throttled {
+				usual = append(sent(domain, 4*7, later, 6*time.Hour), deferrals(domain, 6, began+later/6, half, 20*time.Minute, 3*time.Hour, "sent")...)
+				for k := range usual[4*7:] {
+					usual[4*7+k].busy = true
+				}
+			} else {
+				usual = append(usual, sent(domain, 4, began+later/6, time.Hour)...)
+			}
+			for k := range usual {
+				usual[k].at = "host.example"
+			}
+			mail = append(mail, usual)
+		}
+		r := queueLog(t, 9*day+7*time.Hour, mail...)(7)
+		n := 0
+		for _, p := range r.Problems {
+			if p.Throttled() {
+				n++
+			}
+		}
+		if n != x.want {
+			t.Errorf("%d domains: %d problems that throttle, want %d of %d", x.throttled, n, x.want, len(r.Problems))
 		}
 	}
 }
