@@ -1477,7 +1477,7 @@ func (w *outageSearch) measure(ctx context.Context, x *outage, p *Problem) error
 	var c Course
 	c.Mixed(x.arrived, float64(len(x.messages))/float64(max(x.tried, 1)))
 	least := max(outageMessages, int(c.Needed()))
-	if !meanwhile && len(x.messages) >= outageMany { // other mail passed, that to these recipients did not
+	if x.kinds[stated] && !meanwhile && len(x.messages) >= outageMany { // other mail passed, that to these recipients did not
 		least = int((&Course{}).Needed())
 	}
 	ended := !x.partial && len(reached) >= min(least, int(math.Ceil(outageReached*float64(len(x.recipients)))))

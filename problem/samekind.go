@@ -15,9 +15,9 @@ import (
 // host. The next newsletter will be refused again.
 
 const (
-	kindRefused = 500   // refused messages of an incident that are looked up, at most; 20 µs each
-	kindTaken   = 500   // messages taken during the incident, likewise
-	kindSince   = 2_000 // messages taken since, likewise
+	kindRefused = 200   // refused messages of an incident that are looked up, at most; 20 µs each
+	kindTaken   = 200   // messages taken during the incident, likewise
+	kindSince   = 1_000 // messages taken since, likewise
 	kindAsked   = 20    // incidents of a search; the end of others is believed
 )
 
