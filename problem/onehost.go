@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"bouncelog/store"
 )
 
 // If one of several mail hosts has no network or no resolver, the mail of the others goes out, so that not
@@ -51,6 +53,10 @@ func (w *outageSearch) ofOneHost(ctx context.Context, cause string, all []*outag
 		return nil, err
 	}
 	found = slices.DeleteFunc(found, func(x *outage) bool { return float64(x.arrived) > outageThrough*float64(len(x.run)) })
+	// Other hosts may have no mail that goes out: then nothing does.
+	found = slices.DeleteFunc(found, func(x *outage) bool {
+		return slices.ContainsFunc(all, func(y *outage) bool { return y.arrived == 0 && x.isPartOf(y) })
+	})
 	for _, x := range found {
 		x.host, x.search = host, &own
 		all = slices.DeleteFunc(all, func(y *outage) bool {
@@ -58,6 +64,21 @@ func (w *outageSearch) ofOneHost(ctx context.Context, cause string, all []*outag
 		})
 	}
 	return append(all, found...), nil
+}
+
+// isPartOf reports whether the failures of x are failures of y.
+func (x *outage) isPartOf(y *outage) bool {
+	of := map[store.Ref]bool{}
+	for i := range y.run {
+		of[y.run[i].ref] = true
+	}
+	n := 0
+	for i := range x.run {
+		if of[x.run[i].ref] {
+			n++
+		}
+	}
+	return float64(n) >= outageOneSource*float64(len(x.run))
 }
 
 // burst returns the first failures of the messages that begin to fail in hours with many more of them than

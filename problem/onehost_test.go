@@ -19,6 +19,7 @@ func TestOutageOfOneHost(t *testing.T) {
 	}
 	before := join(on("mail1", spread(90, 15, 0, gap, taken)), on("mail2", spread(90, 15, time.Minute, gap, taken)))
 	meanwhile := on("mail1", spread(60, 15, day+20*time.Minute, gap, taken)) // to the same recipients
+	inside := on("mail1", with(spread(100, 1, time.Minute, 20*time.Minute, mail{outcome: good, code: 250, relay: "127.0.0.1", address: "127.0.0.1", agent: "lmtp"}), func(m *mail) { m.to = "u@home.example" }))
 	silent := func(says string) []mail {
 		return spread(60, 15, day, gap, mail{says: says, local: true, outcome: bounce.Soft})
 	}
@@ -31,6 +32,7 @@ func TestOutageOfOneHost(t *testing.T) {
 		{"port 25 of one host", join(before, meanwhile, on("mail2", refused)), "Nothing goes out from mail2: mail to many domains fails on the way out"},
 		{"the resolver of one host", join(before, meanwhile, on("mail2", lookUp)), "Nothing goes out from mail2: mail to many domains fails at the DNS look-up"},
 		{"both hosts", join(before, on("mail1", refused), on("mail2", with(slices.Clone(refused), func(m *mail) { m.at += time.Second; m.id = "x" + m.id }))), "Nothing goes out: mail to many domains fails on the way out"},
+		{"the only host that sends to others", join(on("mail2", spread(90, 15, 0, gap, taken)), inside, on("mail2", refused)), "Nothing goes out: mail to many domains fails on the way out"},
 		{"domains that are dead for both hosts", join(before, meanwhile, on("mail2", spread(60, 15, day+2*time.Minute, gap, taken)), on("mail2", with(slices.Clone(refused[:30]), func(m *mail) { m.to = strings.Replace(m.to, "@d", "@dead", 1) })),
 			on("mail1", with(slices.Clone(refused[30:]), func(m *mail) { m.to = strings.Replace(m.to, "@d", "@dead", 1) }))), ""},
 		{"domains that one host does not reach while it delivers", join(before, meanwhile, on("mail2", spread(60, 15, day+2*time.Minute, gap, taken)), on("mail2", with(slices.Clone(refused), func(m *mail) { m.to, m.id = strings.Replace(m.to, "@d", "@dead", 1), "x"+m.id }))), ""},
