@@ -32,6 +32,11 @@ func TestEffects(t *testing.T) {
 	}
 	filter := mail{says: "connect to 127.0.0.1[127.0.0.1]:10024: Connection refused", local: true, outcome: bounce.Soft}
 	down := spread(30, 15, day, 4*time.Minute, filter)
+	noRoute := mail{says: "connect to mx.d%d.example[2001:db8::25]:25: Network is unreachable", local: true, outcome: bounce.Soft}
+	byIPv4 := spread(300, 15, 0, 6*time.Minute, mail{outcome: good, code: 250, relay: "mx.d%d.example"})
+	toSix := with(spread(30, 3, day, 4*time.Minute, noRoute), func(m *mail) {
+		m.to, m.id = strings.Replace("v"+m.to, "@d", "@six", 1), "V"+m.id
+	})
 	before := spread(60, 15, 0, 4*time.Minute, mail{outcome: good, code: 250, relay: "mx.d%d.example"})
 	for _, test := range []struct {
 		name          string
@@ -48,6 +53,8 @@ func TestEffects(t *testing.T) {
 		{"a filter that is down", join(before, down), problem.EffectNotDelivered, "Nothing goes out", 30},
 		{"a filter that was down", join(before, retried(down, 3*time.Hour)), problem.EffectDelayed, "fails at the next hop", 0},
 		{"a filter that was down, one message still queued", join(before, retried(down[1:], 3*time.Hour), down[:1]), problem.EffectNotDelivered, "fails at the next hop", 1},
+		{"no IPv6 route, retries take IPv4", join(byIPv4, retried(toSix[:26], time.Hour), toSix[26:]), problem.EffectDelayed, "no IPv6 route", 4},
+		{"no IPv6 route, and no IPv4 address", join(byIPv4, toSix), problem.EffectNotDelivered, "no IPv6 route", 30},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			found := problemsOf(t, test.mails)

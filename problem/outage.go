@@ -1514,7 +1514,7 @@ func (w *outageSearch) measure(ctx context.Context, x *outage, p *Problem) error
 		}
 	}
 	p.Waiting = len(waiting)
-	if !p.Ongoing && late {
+	if !p.Ongoing && late || x.onlyNoRoute() && p.Returned == 0 && 2*p.Waiting < p.Messages { // a retry takes another route
 		p.Effect = EffectDelayed
 	}
 	switch {

@@ -36,7 +36,7 @@ const (
 	EffectDeferred     = "deferred"
 	EffectReturned     = "returned"      // of a flood, or of a receiver at fault
 	EffectNotDelivered = "not delivered" // no reply refused it
-	EffectDelayed      = "delayed"       // no reply refused it, and all recipients took mail later
+	EffectDelayed      = "delayed"       // no reply refused it, and all recipients took mail later; if a route is missing, most
 )
 
 // A Problem is one incident that is probably not the recipients' fault. Its figures are for the
