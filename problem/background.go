@@ -23,6 +23,11 @@ const (
 // IncidentLeast is the minimum number of messages in an incident.
 const IncidentLeast = 3
 
+// manyReaders is the minimum number of recipients of fewer messages, at senderProviders providers or more, that make
+// an incident of failing authentication or a refused sender: a post to a list is one message, and each of these
+// providers refuses it by itself.
+const manyReaders = 10
+
 // A usualMail is the mail of all senders in the period of f, by provider. It is counted on first
 // use: most searches never need it.
 type usualMail struct {
@@ -65,6 +70,9 @@ func (u *usualMail) tried(p *Problem, refused int, lasted time.Duration) (*Tried
 func (p *Problem) isBackground(usual *usualMail) (bool, error) {
 	if p.Level == Watch || p.few() {
 		return true, nil
+	}
+	if p.refusesReaders() {
+		return false, nil
 	}
 	if p.Level != Confirmed {
 		return false, nil
@@ -132,13 +140,19 @@ func (p *Problem) endedBefore(since time.Time) bool {
 // perDay returns n per day, for at least one day.
 func perDay(n int, d time.Duration) float64 { return float64(n) * 24 / max(d.Hours(), 24) }
 
+// refusesReaders reports whether several providers refuse the records or the domain of a sender for many recipients,
+// in however few messages.
+func (p *Problem) refusesReaders() bool {
+	return p.Level == Confirmed && (p.Cause == causeAuthentication || p.Cause == causeSender) && len(p.Providers) >= senderProviders && p.Recipients >= manyReaders
+}
+
 // few reports whether less than an incident was refused. The period may hold only the end of a
 // larger problem. So a problem is not few if an incident was refused on each day since its onset,
 // and that was most mail of the same senders or many messages a day; nor if it was refused on each day
 // up to some time, and all mail of these senders up to the last refusal. A receiver at fault may take other
 // mail.
 func (p *Problem) few() bool {
-	if p.Homemade() || p.Messages >= IncidentLeast {
+	if p.Homemade() || p.Messages >= IncidentLeast || p.refusesReaders() {
 		return false
 	}
 	t := p.Onset

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"bouncelog/bounce"
+	"bouncelog/problem"
 	"bouncelog/store"
 )
 
@@ -87,5 +88,42 @@ func TestSampleOfCause(t *testing.T) {
 		if len(found) != 1 || !strings.Contains(found[0].Evidence[0].Text, "DMARC") {
 			t.Errorf("day %d: %d incidents, the first: %+v", d, len(found), found[0].Evidence)
 		}
+	}
+}
+
+// TestReaders holds that one post to a list that several providers refuse for many readers is an incident.
+func TestReaders(t *testing.T) {
+	const list = "list-bounces@club.example"
+	relay := func(provider int) string { return fmt.Sprintf("mx.provider%d.example", provider) }
+	address := func(i, providers int) string { return fmt.Sprintf("reader%d@home%d.example", i, i%providers) }
+	for _, test := range []struct {
+		name               string
+		readers, providers int
+		want               bool
+	}{
+		{"many readers of several providers", 12, 4, true},
+		{"many readers of one provider", 12, 1, false},
+		{"a few readers of several providers", 6, 4, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var mails []mail
+			for d := range 8 {
+				for post := range 10 {
+					m := mail{at: time.Duration(d)*day + time.Duration(post)*time.Hour, id: fmt.Sprintf("P%d-%d", d, post), from: list, outcome: good, code: 250}
+					if d == 7 && post == 3 {
+						m.outcome, m.code, m.stage = bounce.Hard, 550, bounce.StageEOM
+						m.says = "550-5.7.26 Unauthenticated email from bank.example.org is not accepted due to domain's DMARC policy."
+					}
+					for i := range test.readers {
+						m.to, m.relay = address(i, test.providers), relay(i%test.providers)
+						mails = append(mails, m)
+					}
+				}
+			}
+			found := slices.DeleteFunc(problemsOf(t, mails), func(p problem.Problem) bool { return p.Background })
+			if got := len(found) == 1 && found[0].Messages == 1 && found[0].Recipients == test.readers; got != test.want {
+				t.Errorf("found %+v", found)
+			}
+		})
 	}
 }

@@ -388,18 +388,26 @@ func (in *Incident) SenderWords() string {
 	return count + " of one " + kind + ", " + table.Cut(table.Clean(cmp.Or(m.Login, m.Client, m.Address)), 64)
 }
 
-// Figures returns the numbers of refused and tried messages, in words.
+// Figures returns the numbers of refused and tried messages, in words, with that of the recipients if a message has
+// many.
 func (in *Incident) Figures() string {
+	to := ""
+	if in.Recipients >= manyRecipients*in.Refused && in.Refused > 0 {
+		to = fmt.Sprintf(" to %d recipients", in.Recipients)
+	}
 	switch {
 	case in.Earlier:
-		return table.Count(int64(in.Refused), "message") + " in this period"
+		return table.Count(int64(in.Refused), "message") + to + " in this period"
 	case in.Tried == 0:
-		return table.Count(int64(in.Refused), "message")
+		return table.Count(int64(in.Refused), "message") + to
 	case in.Refused == in.Tried:
-		return fmt.Sprintf("all %d messages", in.Tried)
+		return fmt.Sprintf("all %d messages", in.Tried) + to
 	}
-	return fmt.Sprintf("%d of %d messages", in.Refused, in.Tried)
+	return fmt.Sprintf("%d of %d messages", in.Refused, in.Tried) + to
 }
+
+// manyRecipients is the minimum number of recipients of each message, on average, for which their number is named.
+const manyRecipients = 10
 
 // harm returns the figures for the sentence of the verdict: with the number of returned messages if
 // some expired. Then the title says that the mail was deferred or failed, not that it was returned.
