@@ -1525,7 +1525,7 @@ func (w *outageSearch) measure(ctx context.Context, x *outage, p *Problem) error
 	case settled:
 		p.Ended = "all its mail was delivered since"
 	case !p.Ongoing:
-		p.Ended = "no failure since, and too little mail to tell"
+		p.Ended, p.untried = "no failure since, and too little mail to tell", true
 	}
 	if (ended || settled) && first != 0 {
 		p.EndedAt = first.time()

@@ -133,6 +133,7 @@ type Problem struct {
 
 	prompt    bool    // retries delivered all messages but two before they were late
 	delayed   bool    // see incident.delayed
+	untried   bool    // see Untried
 	throttled bool    // see Throttled
 	believed  bool    // see outage.believed
 	peak      float64 // see incident.peak
@@ -163,6 +164,10 @@ func (p *Problem) Outage() bool { return p.homemade && len(p.Providers) == 0 }
 // Remains reports whether the cause remains when the mail ends: after a flood, the password is still
 // stolen; the next issue of a newsletter will be called spam again.
 func (p *Problem) Remains() bool { return p.Cause == causeFlood || p.Cause == causeContent }
+
+// Untried reports whether a problem counts as ended only since no mail of its kind was refused for a while: too
+// little was taken to tell.
+func (p *Problem) Untried() bool { return p.untried }
 
 // SendAgain reports whether the returned mail has to be sent again when the problem has ended: mail that was
 // taken shows the end, and it was neither a flood nor called spam nor sent to spoilt addresses.

@@ -290,6 +290,7 @@ func (in *incident) problem(o Thresholds, seen *counter) Problem {
 	p.Why = in.why(&p, s, why, o)
 	if !p.Ongoing {
 		p.Ended, p.EndedAt = in.ended(), in.endedAt.time()
+		p.untried = in.endedAt == 0
 	}
 	what := in.what(reason, detail, len(s.providers))
 	p.Summary = in.summary(&p, w, what)

@@ -64,8 +64,15 @@ func (r *Report) lookAround(ctx context.Context, s store.Reader, o Options) erro
 			return p.Ongoing || p.Level == problem.Watch || p.Background || !p.Until.Before(o.Filter.Since) ||
 				named(&p, func(q *problem.Problem) bool { return q.Level != problem.Watch })
 		})
-		if r.before, err = goingThen(ctx, s, o, told, ended); err != nil {
+		if ended, err = goingThen(ctx, s, o, told, ended); err != nil {
 			return err
+		}
+		for i := range ended {
+			if ended[i].Untried() { // not known to have ended
+				r.later = append(r.later, ended[i])
+			} else {
+				r.before = append(r.before, ended[i])
+			}
 		}
 	}
 	for i := range r.Problems {
