@@ -427,7 +427,7 @@ func usualShare(refused, sent int64) float64 {
 
 // denies reports whether a refusal is that of an operator that calls the recipient unknown.
 func denies(r *store.Refusal) bool {
-	return r.Outcome == bounce.Hard && lapseCauses[r.Reason] == causeTable && r.RelayHost != "" && disowns(r)
+	return r.Outcome == bounce.Hard && lapseCauses[r.Reason] == causeTable && r.RelayHost != "" && !provider.Submits(r.RelayPort) && disowns(r)
 }
 
 // findDenials finds the denials among the recipients called unknown. It removes the refusals of a denial from

@@ -478,14 +478,16 @@ func (s *silence) wasFull(x *failure) bool {
 }
 
 // disowns reports whether a refusal with a reason of lapseCauses is that of a domain of others. A large
-// provider has full mailboxes every day.
+// provider has full mailboxes every day. A relay host that quotes the domain's server when it calls a recipient
+// unknown asks that server before it takes mail.
 func disowns(r *store.Refusal) bool {
 	switch {
 	case r.Reason == bounce.MailboxFull && largeProvider(r.RecipientDomain),
 		r.Outcome != bounce.Hard && judge.ReasonText(r.Reason).Scope == bounce.ScopeRemote:
 		return false
 	}
-	return r.Code != 0 && !r.NullSender && !r.Untried && r.Confidence != bounce.Guess && !judge.OwnDetail(r.Detail) && (r.Reason != bounce.RelayDenied || r.Detail == "") && atOthers(r.Traits) && !provider.Submits(r.RelayPort)
+	return r.Code != 0 && !r.NullSender && !r.Untried && r.Confidence != bounce.Guess && !judge.OwnDetail(r.Detail) && (r.Reason != bounce.RelayDenied || r.Detail == "") && atOthers(r.Traits) &&
+		(!provider.Submits(r.RelayPort) || lapseCauses[r.Reason] == causeTable && quotesAnother(r.Template))
 }
 
 // largeProvider reports whether a domain is a large mailbox provider's.

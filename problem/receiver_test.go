@@ -54,6 +54,9 @@ func TestReceiverAtFault(t *testing.T) {
 			m.relay, m.address = "mx2.partner.example", "192.0.2.2"
 		}
 	}
+	quoted := func(m *mail) {
+		m.says = "550 5.1.1 <" + m.to + ">: Recipient address rejected: undeliverable address: host mail.partner.example[192.0.2.9] said: 550 5.1.1 User unknown in virtual mailbox table (in reply to RCPT TO command)"
+	}
 	strangers := func(m *mail) { m.to, m.id = "x"+m.to, "X"+m.id }
 	domains := func(n int, m mail) (all []mail) {
 		for i := range n {
@@ -77,6 +80,9 @@ func TestReceiverAtFault(t *testing.T) {
 				m.to = "u1@partner.example"
 			}
 		})), ""},
+		{"a user table that is lost, behind a relay host that asks the server", join(with(join(took(0, 12), with(spread(6, 1, day, gap, unknown), quoted)), at("smtp.provider.example", 587))), "likely user_table: partner.example refuses recipients who took mail before as unknown: its user table may be at fault"},
+		{"a relay host that calls recipients unknown itself", join(with(join(took(0, 12), spread(6, 1, day, gap, unknown)), at("smtp.provider.example", 587))), ""},
+		{"dead addresses behind a relay host that asks the server", join(with(join(took(0, 12), with(spread(6, 1, day, gap, unknown), quoted), with(took(day+10*time.Minute, 6), strangers)), at("smtp.provider.example", 587))), ""},
 		{"addresses that never took mail", join(took(0, 12), with(spread(9, 1, day, gap, unknown), strangers)), ""},
 		{"a list with many dead addresses", join(took(0, 12), spread(3, 1, day, gap, unknown), with(spread(9, 1, day+10*time.Minute, gap, unknown), strangers)), ""},
 		{"a domain that its server does not serve any more", join(took(0, 12), spread(6, 1, day, gap, denied)), "likely domain_not_hosted: partner.example refuses all mail as for a domain that is not its own, though it took mail before"},
