@@ -98,7 +98,8 @@ func TestPartOfProviderTakes(t *testing.T) {
 	}
 	day := queueLog(t, 7*oneDay, mails...)
 	for n := range 7 {
-		if v := day(n).Verdict; len(v.Act)+len(v.Ended) > 0 {
+		v := day(n).Verdict
+		if len(v.Act) > 0 || slices.ContainsFunc(v.Ended, func(in Incident) bool { return in.Title != "big.example defers part of our mail: rate limit" }) {
 			t.Errorf("day %d: %+v %+v", n, v.Act, v.Ended)
 		}
 	}
@@ -143,7 +144,7 @@ func TestPartOfProviderRefuses(t *testing.T) {
 			got := ""
 			for _, in := range day(4).Verdict.Act {
 				got += fmt.Sprintf("%s, %d of %d", in.Title, in.Refused, in.Tried)
-				if in.Reply != "554 5.7.9 Message not accepted for policy reasons" || !strings.Contains(in.Command, "--domain old.example") {
+				if in.Reply != "554 5.7.9 Message not accepted for policy reasons" || strings.Contains(in.Title, " all our mail") && !strings.Contains(in.Command, "--domain old.example") {
 					t.Errorf("sample reply %q, command %q", in.Reply, in.Command)
 				}
 			}
