@@ -23,7 +23,7 @@ const (
 	throttledHours = 5    // with a deferral
 	throttledDays  = 3    // with mail before it
 	throttledNone  = 0.05 // share of deferred attempts that is usual anywhere
-	throttledMany  = 10   // domains with a quarter of the messages that are throttled, if the others are most
+	throttledMany  = 10   // domains with throttledShare of the messages that are throttled, if the others are most
 	throttledOver  = 10   // logarithm of the likelihood ratio of the usual share that shows the end
 )
 
@@ -58,7 +58,7 @@ func widely(cells []store.Cell) bool {
 			many++
 		}
 	}
-	return 2*some >= all || many >= throttledMany && 4*some >= all
+	return 2*some >= all || many >= throttledMany && float64(some) >= throttledShare*float64(all)
 }
 
 // partOut reports whether a part of a provider takes nothing at the time of the failures of a row.

@@ -83,7 +83,7 @@ func TestThrottledDomains(t *testing.T) {
 	for _, x := range []struct {
 		throttled int // of 40 domains
 		want      int
-	}{{16, 1}, {14, 1}, {8, 0}} {
+	}{{20, 1}, {19, 1}, {12, 0}, {8, 0}} {
 		mail := [][]deferral{sent("other.example", 24*14, 0, time.Hour)}
 		for i := range 40 {
 			domain, later := fmt.Sprintf("firm%d.example", i), time.Duration(i)*10*time.Minute
