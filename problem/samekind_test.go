@@ -41,13 +41,13 @@ func TestEndOfSameKind(t *testing.T) {
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			for _, p := range problemsOf(t, test.mails) {
-				if p.Ended != test.ended || p.Ongoing != (test.ended == "") || p.SendAgain() != !p.EndedAt.IsZero() {
-					t.Errorf("%s: going on %t, ended %q at %v", p.Title, p.Ongoing, p.Ended, p.EndedAt)
-				}
-				return
+			list := problemsOf(t, test.mails)
+			if len(list) == 0 {
+				t.Fatal("no problem")
 			}
-			t.Error("no problem")
+			if p := &list[0]; p.Ended != test.ended || p.Ongoing != (test.ended == "") || p.SendAgain() != !p.EndedAt.IsZero() {
+				t.Errorf("%s: going on %t, ended %q at %v", p.Title, p.Ongoing, p.Ended, p.EndedAt)
+			}
 		})
 	}
 }
