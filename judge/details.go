@@ -379,6 +379,13 @@ var detailTexts = map[string]detailWords{
 		Retry:   "After the limit is reset or raised.",
 		Also:    "A trial account.",
 	}},
+	"account-locked": {instead: true, Text: Text{
+		Title:   "your account at the relay is locked",
+		Meaning: "The relay has locked or suspended your account, and sends no mail of it.",
+		Do:      []string{"Ask the support of the relay why: an unpaid bill, spam, a stolen password.", "Leave the settings of your server as they are: the login works."},
+		Retry:   "After the account is unlocked.",
+		Also:    "A sender address of another account at the same relay.",
+	}},
 	"cancelled": {instead: true, Text: Text{
 		Title: "cancelled by hand", Meaning: "An administrator of your own server cancelled the delivery.", Do: []string{"Nothing."}, Retry: "No.", Also: "A frozen message whose time ran out.",
 	}},

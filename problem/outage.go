@@ -182,7 +182,7 @@ func causeOf(r *store.Refusal, valid time.Duration) (cause string, e evidence) {
 		return causeTLS, stated
 	case "own-address":
 		return causeNetwork, stated
-	case "own-account", "own-limit", "account-limit", "identity":
+	case "own-account", "own-limit", "account-limit", "account-locked", "identity":
 		return causeAccount, stated
 	case "login", "sasl-mechanism", "wrapper-mode":
 		if r.Code != 0 && !atOthers(r.Traits) && !provider.Submits(r.RelayPort) {
@@ -1521,7 +1521,7 @@ func (w *outageSearch) measure(ctx context.Context, x *outage, p *Problem) error
 	case ended && len(reached) > 0:
 		p.Ended = fmt.Sprintf("%s reached since", table.Count(int64(len(reached)), "recipient"))
 	case ended:
-		p.Ended = "other mail gets through since"
+		p.Ended = "other mail has got through since"
 	case settled:
 		p.Ended = "all its mail was delivered since"
 	case !p.Ongoing:

@@ -233,7 +233,7 @@ func TestOutages(t *testing.T) {
 		},
 		{
 			"addresses that lost their last letter", join(before, with(spread(30, 12, day, gap, mail{says: "Host or domain name not found. Name service error for name=d%d.exampl type=A: Host not found", local: true, outcome: bounce.Hard}), func(m *mail) { m.to = strings.TrimSuffix(m.to, "e") })),
-			[]answer{{"likely", "addresses", "30 messages to addresses in 12 domains that do not exist and never took mail: the addresses are spoilt before they reach this server"}},
+			[]answer{{"likely", "addresses", "30 messages to addresses in 12 domains that do not exist and never took mail: the addresses are corrupted before they reach this server"}},
 		},
 		{
 			"a resolver that says NXDOMAIN of domains that took mail", join(before, spread(30, 15, day, gap, mail{says: "Host or domain name not found. Name service error for name=d%d.example type=A: Host not found", local: true, outcome: bounce.Hard})),

@@ -483,7 +483,7 @@ func (x *outage) problem() *Problem {
 		p.Title = "notifications of this server to senders that are not reached fill its queue"
 	}
 	if x.cause == causeAddresses {
-		words := "in domains that do not exist and never took mail: the addresses are spoilt before they reach this server"
+		words := "in domains that do not exist and never took mail: the addresses are corrupted before they reach this server"
 		p.Summary = fmt.Sprintf("%s to addresses %s", table.Count(int64(len(x.messages)), "message"), strings.Replace(words, "domains", table.Count(int64(len(p.Domains)), "domain"), 1))
 		p.Title, p.Effect = "recipients "+words, EffectReturned
 		p.Short = p.Title
@@ -589,7 +589,7 @@ func (x *outage) why() string {
 	if x.kinds[broken] && !x.kinds[silent] && !x.kinds[noRoute] {
 		return fmt.Sprintf("Connections to %d domains that have nothing to do with each other break off in the same phase of SMTP, many more than before. Other mail passes, %s.", len(x.units), table.Count(x.arrived, "message"))
 	}
-	return fmt.Sprintf("%d domains that have nothing to do with each other fail in the same way, and %s to others was delivered meanwhile.", len(x.units), x.taken())
+	return fmt.Sprintf("%d domains that have nothing to do with each other fail in the same way, and this server delivered %s to others in that time.", len(x.units), x.taken())
 }
 
 // taken is the delivered mail of the time of an outage in words.

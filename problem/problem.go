@@ -170,7 +170,7 @@ func (p *Problem) Remains() bool { return p.Cause == causeFlood || p.Cause == ca
 func (p *Problem) Untried() bool { return p.untried }
 
 // SendAgain reports whether the returned mail has to be sent again when the problem has ended: mail that was
-// taken shows the end, and it was neither a flood nor called spam nor sent to spoilt addresses.
+// taken shows the end, and it was neither a flood nor called spam nor sent to corrupted addresses.
 func (p *Problem) SendAgain() bool {
 	return !p.EndedAt.IsZero() && !p.Remains() && p.Cause != causeForwarding && p.Cause != causeAddresses && p.Detail != judge.DetailOutboundSpam
 }

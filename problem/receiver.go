@@ -657,5 +657,5 @@ func (x *outage) whyTheirs() string {
 	if x.partial {
 		return fmt.Sprintf("%d recipients who took mail before are refused, and their mail is taken again in between.", len(x.valid))
 	}
-	return fmt.Sprintf("%d of the %d refused recipients took mail before, and the domain takes no mail at all meanwhile.", len(x.valid), len(x.recipients))
+	return fmt.Sprintf("%d of the %d refused recipients took mail before, and the domain took no mail at all in that time.", len(x.valid), len(x.recipients))
 }

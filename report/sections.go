@@ -580,7 +580,7 @@ func (r *Report) groupsSection(wide bool) Section {
 	return s
 }
 
-const providerNote = "Refused: failures for a reason that lies with the sender or is not named (blocklist, reputation, authentication, policy, spam, unknown). --by relay-host lists single hosts."
+const providerNote = "Refused: failures for a reason that lies with the sender or is not named (blocklist, reputation, authentication, rDNS or HELO, sender, spam, policy, unknown). --by relay-host lists single hosts."
 
 func (r *Report) providersSection(wide bool) Section {
 	s := Section{Name: SectionProviders, Title: "Providers", Empty: "No delivery attempts."}

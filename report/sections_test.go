@@ -141,7 +141,7 @@ func TestMissing(t *testing.T) {
 	r := &Report{Location: time.UTC, judged: &ProviderTable{Total: ProviderRow{Attempts: 1}}}
 	v := &Verdict{Gaps: []Gap{{From: at(1), To: at(2)}, {From: at(10), To: at(13)}}}
 	v.say(r)
-	if want := "No incident. Nothing was refused on our account. No log for 4 h 0 min."; v.Sentence != want {
+	if want := "No incident. Nothing was refused on our account. No log for at least 4 h 0 min."; v.Sentence != want {
 		t.Errorf("%s, want %s", v.Sentence, want)
 	}
 }

@@ -641,7 +641,7 @@ func (v *Verdict) say(r *Report) {
 		later()
 	}
 	if len(v.Gaps) > 0 && r.judged.Total.Attempts > 0 {
-		bad(" No log for %s", when.Span(v.missing()))
+		bad(" No log for at least %s", when.Span(v.missing()))
 		good(".")
 	}
 	phrases := v.Phrases
