@@ -67,10 +67,14 @@ func names[T interface{ String() string }](list []T) (words []string) {
 	return words
 }
 
-// OfMessages returns the number of messages of the attempts in words, or "" if it is not known.
-func (t *Totals) OfMessages() string {
-	if t.Messages == nil {
+// messagesWords says how many messages the attempts are of, or "" if it is not known. In a part of the logs,
+// messages that were first tried before it are not counted.
+func (t *Totals) messagesWords(part bool) string {
+	switch {
+	case t.Messages == nil:
 		return ""
+	case part:
+		return table.Count(*t.Messages, "message") + " first tried in this period"
 	}
 	return "of " + table.Count(*t.Messages, "message")
 }

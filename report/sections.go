@@ -356,12 +356,12 @@ func (r *Report) totalsSection(wide bool) Section {
 	t := r.Totals
 	s := Section{Name: SectionTotals, Title: "Totals"}
 	fact := func(n int64, what, meaning string) { s.Facts = append(s.Facts, Fact{what, n, meaning}) }
-	fact(t.Attempts, "attempts", t.OfMessages())
+	part := r.Period.Since != nil || r.Past()
+	fact(t.Attempts, "attempts", t.messagesWords(part))
 	fact(t.Delivered, "delivered", table.Share(t.DeliveredRate).String()+" of the attempts")
 	fact(t.Soft, "soft", table.Share(t.SoftRate).String()+" of the attempts; the MTA tries again")
 	fact(t.Hard, "hard", table.Share(t.HardRate).String()+" of the attempts; returned to the sender")
 	fact(t.Recovered, "recovered", "recipients deferred at first, delivered later")
-	part := r.Period.Since != nil || r.Past()
 	deferred := "recipients deferred, still queued when last seen"
 	if part {
 		deferred = "recipients first deferred in this period, queued at the logs' end"
