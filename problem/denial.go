@@ -281,17 +281,24 @@ func union(a, b []string) []string {
 func (d *Denial) addRelays(relays []denialRelay) {
 	for _, beside := range [...]bool{false, true} {
 		for _, r := range relays {
-			hour := hourTime(r.hour)
-			in := !hour.Before(d.Since) && !hour.After(d.Until)
-			near := !hour.Add(time.Hour).Before(d.Since) && !hour.Add(-time.Hour).After(d.Until)
-			p := provider.OfHost(r.relay)
-			if !r.refuses || r.operator != d.Operator || slices.Contains(d.Relays, r.relay) || !beside && !in || beside && (!near || r.taken > 0 || !slices.Contains(d.Providers, p)) {
+			if !r.refuses || r.operator != d.Operator || beside && r.taken > 0 {
 				continue
 			}
-			d.Relays = append(d.Relays, r.relay)
-			if !slices.Contains(d.Providers, p) {
+			within := time.Duration(0)
+			if beside {
+				within = time.Hour
+			}
+			if hour := hourTime(r.hour); hour.Before(d.Since.Add(-within)) || hour.After(d.Until.Add(within)) || slices.Contains(d.Relays, r.relay) {
+				continue
+			}
+			p := provider.OfHost(r.relay)
+			switch known := slices.Contains(d.Providers, p); {
+			case beside && !known:
+				continue
+			case !known:
 				d.Providers = append(d.Providers, p)
 			}
+			d.Relays = append(d.Relays, r.relay)
 		}
 	}
 	slices.Sort(d.Relays)

@@ -192,7 +192,7 @@ func (x *refusalSearch) densestForwarded(refusals []*refusal) (i, j int) {
 		}
 	}
 	median := math.MaxInt
-	for n := len(days); n == len(days) || n >= rewritingDays; n-- { // the last days first in the list
+	for n := len(days); n >= min(len(days), rewritingDays); n-- { // the last days first in the list
 		until := slices.Sorted(slices.Values(days[len(days)-n:]))
 		median = min(median, until[n/2])
 	}

@@ -18,13 +18,14 @@ const unnamedWithin = operatorWithin
 // joinUnnamed adds to each incident about the records or the domain of a sender the refusals of the same sender
 // domain without a named cause, by other providers, that occur in its time and hardly ever at another.
 func (x *refusalSearch) joinUnnamed(list []*incident) {
+	silent := sorted(x.silent)
 	for _, in := range list {
 		if ok, bySender := in.nameable(); !ok || !bySender || len(in.senders) > separatedAtMost {
 			continue
 		}
 		named := providersOf(countTraits(in.all))
 		time := store.Span{First: in.began.add(-unnamedWithin).time(), Last: in.until.add(unnamedWithin).time()}
-		for _, s := range sorted(x.silent) {
+		for _, s := range silent {
 			if _, found := slices.BinarySearch(named, s.key.provider); found || !in.senders[s.key.sender] || len(s.refusals) < IncidentLeast {
 				continue
 			}

@@ -26,13 +26,7 @@ const (
 
 // alike reports whether a stretch of refusals has enough messages with one reply.
 func (t *timeline) alike(f stretch) bool {
-	var list []*refusal
-	for _, r := range t.refusals {
-		if r.at >= f.since && r.at <= f.until {
-			list = append(list, r)
-		}
-	}
-	return mostInWindow(mostAlike(list), t.o.Window) >= unprovenMessages
+	return mostInWindow(mostAlike(between(t.refusals, f.since, f.until+1)), t.o.Window) >= unprovenMessages
 }
 
 // mostAlike returns the refusals with the most frequent reply that does not call the mail spam (see content.go).

@@ -111,11 +111,6 @@ func (r *Report) build(ctx context.Context, s store.Reader, o Options, read *sto
 				r.Problems, err = find(ctx, s, Judged(o.Filter), o.Problems)
 				for i := range r.Problems {
 					p := &r.Problems[i]
-					for j := range p.Evidence {
-						if o.NoWarnings {
-							p.Evidence[j].Warning = ""
-						}
-					}
 					if p.Scan == problem.ScanFlagged {
 						p.Scan = o.command(append([]string{"scan", "--flagged"}, o.RerunProblems...)...)
 					} else if words, ok := strings.CutPrefix(p.Scan, "bouncelog report "); ok {
@@ -177,6 +172,9 @@ func (r *Report) build(ctx context.Context, s store.Reader, o Options, read *sto
 			return err
 		}
 	}
+	if o.NoWarnings {
+		r.dropWarnings()
+	}
 	r.orderProblems()
 	r.markPartly()
 	if !shown {
@@ -186,6 +184,17 @@ func (r *Report) build(ctx context.Context, s store.Reader, o Options, read *sto
 		return nil
 	}
 	return r.buildVerdict(ctx, s, o)
+}
+
+// dropWarnings takes the MTA's warnings off the evidence of all problems, also of those before and after the period.
+func (r *Report) dropWarnings() {
+	for _, list := range [...][]problem.Problem{r.Problems, r.before, r.later} {
+		for i := range list {
+			for j := range list[i].Evidence {
+				list[i].Evidence[j].Warning = ""
+			}
+		}
+	}
 }
 
 // buildCounts fills in the sections that come from the counts by route.
@@ -211,7 +220,7 @@ func (r *Report) buildCounts(ctx context.Context, s store.Reader, o Options, sou
 	judged := byProvider || wanted(SectionProblems) || wanted(SectionDomains) && IsProvider(o.By) // a verdict on each provider is needed
 	var routes []store.Cell                                                                       // by domain and relay
 	if judged || wanted(SectionChanges) {
-		if routes, err = r.countRoutes(ctx, s, f); err != nil {
+		if routes, err = countRoutes(ctx, s, f); err != nil {
 			return err
 		}
 	}
@@ -299,7 +308,7 @@ func (r *Report) buildCounts(ctx context.Context, s store.Reader, o Options, sou
 // filter by outcome or reason. routes, groups and relays are of the mail that f selects.
 func (r *Report) judge(ctx context.Context, s store.Reader, f store.Filter, routes, groups []store.Cell, relays map[string]bool) (err error) {
 	if r.Filter.partly() {
-		if routes, err = r.countRoutes(ctx, s, Judged(f)); err != nil {
+		if routes, err = countRoutes(ctx, s, Judged(f)); err != nil {
 			return err
 		}
 		if routes, err = Stated(ctx, s, Judged(f), routes); err != nil {

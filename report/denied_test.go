@@ -8,8 +8,6 @@ import (
 
 	"bouncelog/bounce"
 	"bouncelog/store"
-	"bouncelog/store/memory"
-	"bouncelog/store/storetest"
 )
 
 // TestSuppressionDenials holds that the recipients whom an operator of mailboxes calls unknown in a time in
@@ -53,13 +51,7 @@ func TestSuppressionDenials(t *testing.T) {
 				}
 				log = append(log, a)
 			}
-			s := memory.Open()
-			storetest.Append(t, s, &store.Batch{Attempts: log, Sources: []store.Source{{ID: "log"}}})
-			r, err := s.Read(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer r.Close()
+			r := readerOf(t, log)
 			list, err := Suppressions(t.Context(), r, store.Filter{}, 1)
 			if err != nil {
 				t.Fatal(err)

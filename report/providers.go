@@ -38,7 +38,7 @@ const (
 // countRoutes counts the attempts that f selects by domain and relay. A domain whose attempts reached no relay has an
 // empty cell with the relay that took most of its mail in the days before: all domains of a host that is down fail
 // together.
-func (r *Report) countRoutes(ctx context.Context, s store.Reader, f store.Filter) ([]store.Cell, error) {
+func countRoutes(ctx context.Context, s store.Reader, f store.Filter) ([]store.Cell, error) {
 	routes, err := s.Count(ctx, f, store.ByDomain, store.ByRelay)
 	if err != nil || f.Since.IsZero() || f.Relay != "" || f.RelayIP != "" {
 		return routes, err

@@ -198,3 +198,17 @@ func TestFrom(t *testing.T) {
 		t.Errorf("%s, want %s", got, want)
 	}
 }
+
+// TestDropWarnings holds that no problem keeps a warning, whichever period it is of: it may concern the mail of others.
+func TestDropWarnings(t *testing.T) {
+	one := func() []problem.Problem {
+		return []problem.Problem{{Evidence: []problem.Evidence{{Text: "550 no", Warning: "fatal: open /home/hans/secret.db"}}}}
+	}
+	r := &Report{Problems: one(), before: one(), later: one()}
+	r.dropWarnings()
+	for _, list := range [...][]problem.Problem{r.Problems, r.before, r.later} {
+		if e := list[0].Evidence[0]; e.Warning != "" || e.Text != "550 no" {
+			t.Errorf("%+v", e)
+		}
+	}
+}

@@ -120,13 +120,7 @@ func TestSuppressionDoubts(t *testing.T) {
 		{"many domains at once, while mail gets out", append(slices.Clone(many), attempt("x@ok.example", -time.Minute, nil), attempt("x@ok.example", 2*time.Minute, nil), attempt("x@ok.example", 6*time.Minute, nil)), names, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s := memory.Open()
-			storetest.Append(t, s, &store.Batch{Attempts: slices.Clone(test.log), Sources: []store.Source{{ID: "log"}}})
-			r, err := s.Read(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer r.Close()
+			r := readerOf(t, slices.Clone(test.log))
 			list, err := Suppressions(t.Context(), r, store.Filter{}, 1)
 			if err != nil {
 				t.Fatal(err)
@@ -154,7 +148,6 @@ func TestSuppressionDoubts(t *testing.T) {
 // missing.
 func TestSuppressionPeriod(t *testing.T) {
 	at := time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)
-	s := memory.Open()
 	var log []store.Attempt
 	for i, to := range []string{"x@firm.example", "u@firm.example", "u@gone.example"} {
 		a := store.Attempt{Delivery: bounce.Delivery{
@@ -166,12 +159,7 @@ func TestSuppressionPeriod(t *testing.T) {
 		}
 		log = append(log, a)
 	}
-	storetest.Append(t, s, &store.Batch{Attempts: log, Sources: []store.Source{{ID: "log"}}})
-	r, err := s.Read(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
+	r := readerOf(t, log)
 	list, err := Suppressions(t.Context(), r, store.Filter{Since: at.Add(time.Hour)}, 1)
 	if err != nil {
 		t.Fatal(err)
@@ -179,6 +167,19 @@ func TestSuppressionPeriod(t *testing.T) {
 	if len(list.Suppress) != 1 || list.Suppress[0].Recipient != "u@gone.example" || len(list.Spared) != 1 || !strings.Contains(list.Spared[0].Why, "before the period") {
 		t.Errorf("%+v", list)
 	}
+}
+
+// readerOf stores the attempts of a log and returns a reader of them.
+func readerOf(t *testing.T, log []store.Attempt) store.Reader {
+	t.Helper()
+	s := memory.Open()
+	storetest.Append(t, s, &store.Batch{Attempts: log, Sources: []store.Source{{ID: "log"}}})
+	r, err := s.Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close() })
+	return r
 }
 
 // An askedReader counts the questions that a server would be asked.
@@ -236,13 +237,7 @@ func TestSuppressionQuestions(t *testing.T) {
 			}
 			add(fmt.Sprintf("gone%d.example", i), after+2*time.Minute, bounce.Hard, bounce.Verdict{Reason: bounce.DomainInvalid, Scope: bounce.ScopeRecipient, Rule: "test"})
 		}
-		s := memory.Open()
-		storetest.Append(t, s, &store.Batch{Attempts: log, Sources: []store.Source{{ID: "log"}}})
-		r, err := s.Read(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer r.Close()
+		r := readerOf(t, log)
 		x := &askedReader{Reader: r}
 		list, err := Suppressions(t.Context(), x, store.Filter{}, 1)
 		if err != nil {

@@ -252,7 +252,7 @@ func (r *Report) throttled(ctx context.Context, s store.Reader, o Options, x *un
 		t.Deferred += int(deferred[i].Messages)
 		t.Attempts += deferred[i].Attempts
 	}
-	evidence, err := evidenceOf(ctx, s, o, f)
+	evidence, err := evidenceOf(ctx, s, f)
 	if err != nil {
 		return p, after, err
 	}

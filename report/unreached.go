@@ -696,7 +696,7 @@ func (r *Report) unreached(ctx context.Context, s store.Reader, o Options, row *
 	p := u.Problem()
 	f := row.failures(o)
 	f.Since, f.Reasons = row.First, []bounce.Reason{row.Reason}
-	if p.Evidence, err = evidenceOf(ctx, s, o, f); err != nil {
+	if p.Evidence, err = evidenceOf(ctx, s, f); err != nil {
 		return nil, afterwards{}, err
 	}
 	if !u.Ongoing {
@@ -709,17 +709,13 @@ func (r *Report) unreached(ctx context.Context, s store.Reader, o Options, row *
 const evidenceShown = 3
 
 // evidenceOf returns the last attempts of a selection as evidence, the earliest first.
-func evidenceOf(ctx context.Context, s store.Reader, o Options, f store.Filter) ([]problem.Evidence, error) {
+func evidenceOf(ctx context.Context, s store.Reader, f store.Filter) ([]problem.Evidence, error) {
 	list := []problem.Evidence{}
 	for a, err := range s.Attempts(ctx, f, store.Page{Limit: evidenceShown, Newest: true}) {
 		if err != nil {
 			return nil, err
 		}
-		e := problem.Evidence{Source: a.Source, Offset: a.Offset, Time: a.Time, Text: a.Response, Warning: a.Warning}
-		if o.NoWarnings {
-			e.Warning = ""
-		}
-		list = append(list, e)
+		list = append(list, problem.Evidence{Source: a.Source, Offset: a.Offset, Time: a.Time, Text: a.Response, Warning: a.Warning})
 	}
 	slices.Reverse(list)
 	return list, nil
