@@ -36,9 +36,10 @@
 // # From refusals to problems
 //
 //	store.Refusals ─> streams ─┬─ named: split by gaps (onset.go), called spam (content.go) ─┐
-//	 (stream.go)               └─ silent: stretches against history (fault.go) ──────────────┤
+//	 (stream.go)               └─ silent: stretches against history (fault.go, unproven.go) ─┤
 //	                                                                                         v
-//	merge (incident.go) ─> separate (separate.go) ─> measure (incident.go) ─> join vague (vague.go)
+//	merge (incident.go) ─> separate (separate.go) ─> join unnamed (unnamed.go) ─> measure (incident.go)
+//	─> join vague (vague.go)
 //	─> ends (end.go, later.go, samekind.go, settled.go), expiries (expired.go), senders (mostly.go, from.go)
 //	─> words (cause.go, words.go)
 //

@@ -564,7 +564,7 @@ func (x *outage) why() string {
 	case x.kinds[overQuota]:
 		return "This server or its mail store says so itself, of mailboxes that took mail before; no other server was asked."
 	case x.onlyNoRoute():
-		return fmt.Sprintf("The operating system of this server says so (ENETUNREACH), of addresses of hosts for %s.", table.Count(int64(len(x.units)), "domain"))
+		return fmt.Sprintf("The operating system of this server says so (ENETUNREACH) of addresses of the hosts that receive the mail of %s.", table.Count(int64(len(x.units)), "domain"))
 	case x.kinds[filtered] && !x.kinds[stated]:
 		return fmt.Sprintf("The refusals are those of a next hop of this server. It refuses %d messages of %d, much more than before.", len(x.messages), x.tried)
 	case x.kinds[unsent] && !x.kinds[stated]:
